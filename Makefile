@@ -1,0 +1,80 @@
+# `make book` and `make test` work on a fresh clone with Python 3.11+ and make. `make help` lists the rest.
+
+PYTHON ?= python3
+HTML := _build/html
+
+# PY is the interpreter that does the work. Left alone it is the environment made below; set it
+# (`make book PY=$$(which python)`) to use an environment of your own, such as conda's.
+ifeq ($(origin PY),undefined)
+PY := .venv/bin/python
+SETUP := .venv/.installed
+endif
+
+# What the chapters' results depend on besides the chapters: a change here executes all of them again.
+RESULTS = constraints.txt $(shell find odelib -name '*.py' -o -name '*.npz' | LC_ALL=C sort)
+# What all pages depend on besides their own text: a change here writes all of them again, from kept results.
+LOOKS = _config.yml _toc.yml $(shell find book -type f ! -name '*.ipynb' ! -name '*.md' ! -path '*/.*' ! -name '*.pyc' | LC_ALL=C sort)
+key = $(shell cat $(1) | cksum | tr ' ' -)
+CHAPTERS = $(sort $(wildcard book/*.ipynb))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book pages test lint types serve execute format address clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"This book needs Python 3.11 or newer, and $(PYTHON) is {v}: run make with PYTHON=/path/to/python3.11.")'
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --constraint constraints.txt --editable '.[book,test]'
+	@touch $@
+
+setup: $(SETUP)  ## make .venv and install odelib with all that the book and the tests need
+
+# The cache of executed chapters is keyed by each chapter's own code; the two stamps add what else counts.
+# A failed build forgets what it has read, so that the next one reports the same warnings again.
+book: $(SETUP)  ## execute the chapters that changed and build the HTML, warnings being errors
+	@mkdir -p _build
+	@stamp=_build/.results-$(call key,$(RESULTS)); test -e $$stamp || { rm -rf _build/.results-* _build/.jupyter_cache _build/.doctrees; touch $$stamp; }
+	@stamp=_build/.looks-$(call key,$(LOOKS)); test -e $$stamp || { rm -rf _build/.looks-* _build/.doctrees; touch $$stamp; }
+	@$(dir $(PY))jupyter-book build . -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
+	@echo "The book is built. Open file://$(CURDIR)/$(HTML)/index.html or run: make serve"
+
+pages: book  ## the same, ready to publish as a static site
+	@touch $(HTML)/.nojekyll
+
+serve: book  ## build, then serve the book on http://localhost:8000
+	$(PY) -m http.server 8000 --bind localhost --directory $(HTML)
+
+lint: $(SETUP)  ## ruff on the library, the tests and the chapters
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(SETUP)  ## mypy, strict on the library, plain on the chapters
+	$(PY) -m mypy odelib
+	$(PY) -m nbqa mypy --config-file= --ignore-missing-imports --disable-error-code=no-redef \
+	    --disable-error-code=var-annotated $(CHAPTERS)
+
+test: lint types  ## ruff, mypy, pytest, and nbval over the chapters
+	$(PY) -m pytest tests $(CHAPTERS) --nbval --nbval-current-env \
+	    --nbval-sanitize-with tests/book/nbval_sanitize.cfg --nbval-cell-timeout 300
+
+execute: $(SETUP)  ## for authors: execute the chapters in place, or one: make execute CHAPTERS=book/...
+	$(PY) -m nbconvert --to notebook --inplace --execute --ExecutePreprocessor.timeout=300 \
+	    --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --ClearMetadataPreprocessor.enabled=True \
+	    --ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec \
+	    --ClearMetadataPreprocessor.preserve_nb_metadata_mask=language_info \
+	    --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags $(CHAPTERS)
+
+format: $(SETUP)  ## for authors: ruff's fixes and formatting
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+address:  ## write the repository's address everywhere: make address TO=owner/name
+	@test -n "$(TO)" || { echo "Say which: make address TO=owner/name, as in https://github.com/owner/name"; exit 2; }
+	git grep --untracked -lIF "$(REPOSITORY)" | xargs sed -i.bak 's|$(REPOSITORY)|$(TO)|g'
+	@git ls-files --others --exclude-standard '*.bak' | xargs rm
+REPOSITORY = $(shell sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml)
+
+clean:  ## remove what was built (.venv stays)
+	rm -rf _build build *.egg-info .pytest_cache .mypy_cache .ruff_cache

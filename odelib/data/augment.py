@@ -1,0 +1,77 @@
+"""Light augmentation of image batches, on the device on which the images are."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float32, Num, UInt8
+from torch import Tensor
+
+
+def augment(
+    images: Num[Tensor, "batch channels height width"], *, shift: int, flip: bool, generator: torch.Generator
+) -> Num[Tensor, "batch channels height width"]:
+    """Translate each image by up to ``shift`` pixels along each axis and, perhaps, mirror it.
+
+    Each image has its own draw: two offsets, uniform on -shift to shift, and a fair coin for the mirror image
+    (left and right exchanged before the translation). What enters at the border is zero. The draws are made
+    on the CPU, so results do not depend on the device and nothing is read back from it. As many numbers are
+    drawn whatever ``shift`` and ``flip`` are, so switching ``flip`` leaves the offsets as they were.
+
+    Args:
+        images: Any dtype; it is kept.
+        shift: Largest translation in pixels, 0 for none.
+        flip: Whether to mirror about half of the images.
+        generator: A CPU generator; it advances.
+
+    Raises:
+        ValueError: ``shift`` is negative or ``generator`` is not on the CPU.
+    """
+    if shift < 0:
+        raise ValueError(f"shift must be 0 or a positive number of pixels, got {shift}")
+    if generator.device.type != "cpu":
+        raise ValueError(f"generator must be a CPU generator, got one on {generator.device}")
+    batch, channels, height, width = images.shape
+    device = images.device
+    offsets = torch.randint(-shift, shift + 1, (2, batch, 1), generator=generator).to(device)
+    mirrored = (torch.rand(batch, 1, generator=generator) < 0.5).to(device)
+
+    # Which row and column of the input each pixel of the output shows: (batch, height) and (batch, width).
+    rows = torch.arange(height, device=device) - offsets[0]
+    columns = torch.arange(width, device=device) - offsets[1]
+    row_inside, column_inside = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
+    inside = row_inside[:, None, :, None] & column_inside[:, None, None, :]
+    if flip:
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    moved = images[
+        torch.arange(batch, device=device)[:, None, None, None],
+        torch.arange(channels, device=device)[None, :, None, None],
+        rows.clamp(0, height - 1)[:, None, :, None],
+        columns.clamp(0, width - 1)[:, None, None, :],
+    ]
+    return torch.where(inside, moved, moved.new_zeros(()))
+
+
+def normalise(
+    images: UInt8[Tensor, "batch channels height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float32[Tensor, "batch channels height width"]:
+    """Scale pixels from 0..255 to [0, 1], subtract the mean and divide by the standard deviation.
+
+    Args:
+        images: Raw pixels.
+        mean: Mean of each channel, in units of the scaled pixels (``ImageData.mean``).
+        std: Standard deviation of each channel, likewise (``ImageData.std``).
+
+    Raises:
+        ValueError: There is not one mean and one positive standard deviation for each channel.
+    """
+    channels = images.shape[1]
+    if not len(mean) == len(std) == channels:
+        raise ValueError(
+            f"mean and std must have one value for each of the {channels} channel(s) of the images, "
+            f"got {len(mean)} and {len(std)}"
+        )
+    if not all(value > 0 for value in std):
+        raise ValueError(f"std must be positive, got {tuple(std)}: a constant channel cannot be normalised")
+    centre = torch.tensor(mean, dtype=torch.float32, device=images.device)[:, None, None]
+    scale = torch.tensor(std, dtype=torch.float32, device=images.device)[:, None, None]
+    return images.to(torch.float32).div_(255).sub_(centre).div_(scale)

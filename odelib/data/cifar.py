@@ -1,0 +1,144 @@
+"""CIFAR-10 and CIFAR-100 in their original python format, official or cut down to a subset."""
+
+import codecs
+import os
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from odelib.data.downloads import Source, find_or_download
+from odelib.data.sets import Arrays, DataError
+
+_SPLIT_SIZE = {"train": 50_000, "test": 10_000}
+
+
+def load_cifar(name: str, folder: Path, download: bool) -> Arrays:
+    """Load CIFAR-10 or CIFAR-100 (fine labels): images of shape (3, 32, 32).
+
+    torchvision knows the addresses, the file names and the official md5 sums, but reads only files with
+    these sums. Here complete and well-formed files with fewer images than the official ones are read as
+    well, and the note then says that the set is a subset.
+
+    Args:
+        name: "cifar10" or "cifar100".
+        folder: Where to look: for ``cifar-10-batches-py`` or ``cifar-100-python``, in a folder that is named
+            like the set or in ``folder`` itself.
+        download: Whether to download it when absent.
+
+    Raises:
+        DataError: It is absent and not downloaded, or a file is missing or damaged.
+    """
+    from torchvision import datasets
+
+    official = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+    source = Source(name, ((official.url, official.tgz_md5),), Path(official.base_folder), archive=True)
+    candidates = (folder / source.own_folder / source.place, folder / source.place)
+    found = find_or_download(source, folder, [c for c in candidates if os.path.isdir(c)], download)
+
+    label_key, num_classes = {"cifar10": ("labels", 10), "cifar100": ("fine_labels", 100)}[name]
+    reader = _Reader(source.title, found, label_key, num_classes)
+    classes = reader.class_names(official.meta["filename"], official.meta["key"])
+    train_images, train_labels, train_official = reader.split("train", official.train_list)
+    test_images, test_labels, test_official = reader.split("test", official.test_list)
+    note = ""
+    if not (train_official and test_official):
+        note = (
+            f"subset: {len(train_labels):,} train and {len(test_labels):,} test images, not the official "
+            f"{source.title}; accuracies do not compare with published ones"
+        )
+    return Arrays(train_images, train_labels, test_images, test_labels, classes, note)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the files of one folder and refuses damaged ones."""
+
+    title: str
+    folder: Path
+    label_key: str
+    num_classes: int
+
+    def class_names(self, file: str, key: str) -> tuple[str, ...]:
+        names = self.unpickle(file).get(key)
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise self.damaged(file, f"its {key!r} are not a list of names")
+        if len(names) != self.num_classes:
+            raise self.damaged(file, f"it names {len(names)} classes instead of {self.num_classes}")
+        return tuple(names)
+
+    def split(
+        self, split: str, files: Sequence[Sequence[str]]
+    ) -> tuple[UInt8[np.ndarray, "items 3 32 32"], Int64[np.ndarray, " items"], bool]:
+        """Read the files (name, official md5) of a split; the last item tells whether all are official."""
+        batches = [self.batch(file, md5, _SPLIT_SIZE[split] // len(files)) for file, md5 in files]
+        images, labels, official = zip(*batches, strict=True)
+        return np.concatenate(images), np.concatenate(labels), all(official)
+
+    def batch(
+        self, file: str, md5: str, official_count: int
+    ) -> tuple[UInt8[np.ndarray, "items 3 32 32"], Int64[np.ndarray, " items"], bool]:
+        from torchvision.datasets.utils import check_integrity
+
+        batch = self.unpickle(file)
+        data, labels = batch.get("data"), batch.get(self.label_key)
+        if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape[1:] == (3072,)):
+            raise self.damaged(file, "its 'data' are not a uint8 array of shape (n, 3072)")
+        if not (isinstance(labels, list) and all(isinstance(label, int) for label in labels)):
+            raise self.damaged(file, f"its {self.label_key!r} are not a list of integers")
+        if not 0 < len(labels) == len(data):
+            raise self.damaged(file, f"it has {len(data)} images and {len(labels)} labels")
+        if not 0 <= min(labels) <= max(labels) < self.num_classes:
+            raise self.damaged(file, f"its labels are not all in 0 to {self.num_classes - 1}")
+        official = check_integrity(self.folder / file, md5)
+        if not official and len(data) >= official_count:
+            raise self.damaged(file, f"it is not a subset, but its md5 sum is not the official {md5}")
+        # A row is the red, then the green, then the blue plane, each row by row.
+        return data.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64), official
+
+    def unpickle(self, file: str) -> dict[str, Any]:
+        try:
+            with open(self.folder / file, "rb") as stream:
+                content = _ArrayUnpickler(stream, encoding="latin1").load()
+        except FileNotFoundError as error:
+            raise self.damaged(file, "it is missing") from error
+        except Exception as error:
+            # Reading a damaged pickle can raise nearly anything: EOFError, KeyError, MemoryError, ...
+            raise self.damaged(file, f"reading it gives {type(error).__name__}: {error}") from error
+        if not isinstance(content, dict):
+            raise self.damaged(file, f"it holds a {type(content).__name__} instead of a dict")
+        return content
+
+    def damaged(self, file: str, what: str) -> DataError:
+        return DataError(
+            f"the {self.title} file {self.folder / file} is damaged or missing ({what}): remove the folder "
+            f"{self.folder} and load {self.title} again, which downloads it, or put a whole copy there"
+        )
+
+
+# The constructors of arrays under the names that the files may use: NumPy has moved the first one, and the
+# last one makes bytes where Python 3 has written with pickle protocol 2.
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): codecs.encode,
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads arrays, numbers, strings, lists and dicts, and nothing else.
+
+    A pickle may name any function to be called while it is read, and any file may lie in a data folder, so
+    nothing but the constructors of arrays is let through.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image file needs")
+        return _ALLOWED[module, name]

@@ -1,0 +1,55 @@
+"""From an image to tokens: the initial state of the differential equation."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class PatchEmbedding(nn.Module):
+    """Cut an image into patches, project each to a token, add positions (Dosovitskiy et al. 2021, section 3.1).
+
+    Input: (batch, channels, image_size, image_size). Output: (batch, tokens, dim), where tokens is
+    (image_size / patch_size)^2, and one more, in front, with a class token.
+
+    Args:
+        image_size: Side of the square image in pixels; a multiple of ``patch_size``.
+        patch_size: Side of a patch in pixels.
+        in_channels: Channels of the image.
+        dim: Width of a token.
+        class_token: Whether a learned token that belongs to no patch is put in front.
+
+    Raises:
+        ValueError: ``image_size`` is not a multiple of ``patch_size``.
+    """
+
+    def __init__(self, image_size: int, patch_size: int, in_channels: int, dim: int, class_token: bool) -> None:
+        super().__init__()
+        if patch_size < 1 or image_size % patch_size:
+            raise ValueError(
+                f"image_size {image_size} is not divisible by patch_size {patch_size}: "
+                "choose a patch_size that divides it"
+            )
+        self.shape = (in_channels, image_size, image_size)
+        self.tokens = (image_size // patch_size) ** 2 + class_token
+        self.patch = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+        self.class_token = nn.Parameter(torch.empty(1, 1, dim)) if class_token else None
+        self.position = nn.Parameter(torch.empty(1, self.tokens, dim))
+        nn.init.trunc_normal_(self.position, std=0.02)
+        if self.class_token is not None:
+            nn.init.normal_(self.class_token, std=1e-6)
+
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch tokens dim"]:
+        """Return the tokens.
+
+        Raises:
+            ValueError: The images are not of the size that the module was made for.
+        """
+        if images.shape[1:] != self.shape:
+            raise ValueError(
+                f"images of shape {tuple(images.shape[1:])} came, the model was made for {self.shape}: "
+                "resize the images, or make the model with their image_size and in_channels"
+            )
+        x = self.patch(images).flatten(2).transpose(1, 2)  # (batch, patches, dim)
+        if self.class_token is not None:
+            x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
+        return x + self.position  # type: ignore[no-any-return]

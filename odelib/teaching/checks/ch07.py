@@ -1,0 +1,155 @@
+"""Exercises of the chapter on the parallel block."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.models import ViT, ViTConfig
+from odelib.teaching.exercises import Exercise, NotYet, expect_close
+
+
+def _attention_weights(weights: Any) -> None:
+    """The answer is ``weights(q, k)`` with q, k of shape (tokens, d)."""
+    q = torch.tensor([[2.0, 0.0, 0.0, 1.0], [0.0, 1.0, 3.0, 0.0], [1.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
+    k = torch.tensor([[1.0, 2.0, 0.0, 0.0], [0.5, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 2.0]], dtype=torch.float64)
+    tokens, d = q.shape
+    products = q @ k.T
+    expect_close(
+        weights(q, k),
+        (products / math.sqrt(d)).softmax(dim=-1),
+        f"with {tokens} tokens of width {d}, the matrix of weights",
+        [
+            (products.softmax(dim=-1), "The scale is missing: divide the scores by the square root of d."),
+            ((products / d).softmax(dim=-1), "The scores are divided by d: divide them by its square root."),
+            (
+                (products * math.sqrt(d)).softmax(dim=-1),
+                "The scores are multiplied by the square root of d: divide by it.",
+            ),
+            (
+                (products / math.sqrt(tokens)).softmax(dim=-1),
+                "The scale uses the number of tokens: it is the width d of a query.",
+            ),
+            (
+                (products / math.sqrt(d)).softmax(dim=0),
+                "The columns sum to one: normalise over the keys, the last axis, so that each row does.",
+            ),
+            (products / math.sqrt(d), "The softmax is missing: these are the scores."),
+            (
+                (products / math.sqrt(d)).softmax(dim=-1).T,
+                "This is the transpose: row i holds the weights that query i gives to the keys.",
+            ),
+            (
+                (products.T / math.sqrt(d)).softmax(dim=-1),
+                "Queries and keys are exchanged: row i belongs to query i, so start from q @ k.T.",
+            ),
+        ],
+    )
+
+
+def _a(x: Tensor) -> Tensor:
+    return x.flip(-1)
+
+
+def _m(x: Tensor) -> Tensor:
+    return x * x
+
+
+def _usual_step(usual: Any) -> None:
+    """The answer is ``usual(A, M, x, h)``."""
+    x, h = torch.tensor([1.0, -2.0], dtype=torch.float64), 0.5
+    y = x + h * _a(x)
+    expect_close(
+        usual(_a, _m, x, h),
+        y + h * _m(y),
+        "with A a swap of the two numbers, M the square, x = [1, -2], h = 0.5, the layer",
+        [
+            (x + h * _a(x) + h * _m(x), "That is the parallel layer: M must see what attention has written, Y."),
+            (x + h * _m(y), "The second residual starts at X: it starts at Y, where attention arrived."),
+            (h * _m(y), "The second residual is missing: the MLP's step is added to Y."),
+            (y + _m(y), "The step size is missing in the second half: add h M(Y)."),
+            (x + _a(x) + _m(x + _a(x)), "The step size is missing: each half step adds h times its term."),
+            (x + h * _m(x) + h * _a(x + h * _m(x)), "The order is exchanged: attention comes first."),
+            (y, "Only attention acts: the MLP's step from Y is missing."),
+        ],
+    )
+
+
+def _shrink(answer: Any) -> None:
+    """The answer is a pair of numbers: the factors for one layer and for the whole network."""
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise NotYet(f"the answer is {answer!r}", "Give two numbers: (one layer, whole network).")
+    layer, network = (float(part) for part in answer)
+    if layer < 1 or network < 1:
+        raise NotYet("a factor is below 1", "The question is how many times smaller: give numbers above 1.")
+    if not math.isclose(layer, 9.0):
+        hint = "After one layer the difference is of second order, C h^2: put h / 3 in place of h."
+        raise NotYet(f"the factor for one layer is {layer:g}", hint)
+    if not math.isclose(network, 3.0):
+        hint = "There are three times as many layers, each with a ninth of the difference."
+        raise NotYet(f"the factor for the whole network is {network:g}", hint)
+
+
+def _shared_rk4(config: Any) -> None:
+    """The answer is a ``ViTConfig``."""
+    if not isinstance(config, ViTConfig):
+        raise NotYet(f"the answer is a {type(config).__name__}", "Pass a ViTConfig, made with replace(usual, ...).")
+    if config.step_rule != "rk4":
+        raise NotYet(f"the step rule is {config.step_rule!r}", 'The method asked for is "rk4".')
+    if config.intervals != 1:
+        hint = "One weight set for the whole depth means intervals=1."
+        raise NotYet(f"there are {config.intervals} weight sets", hint)
+    with torch.device("meta"):
+        evaluations = ViT(config).nfe
+    if evaluations != 12:
+        hint = "One step of RK4 evaluates the field four times: count the steps accordingly."
+        raise NotYet(f"a forward pass takes {evaluations:g} field evaluations instead of 12", hint)
+    if config.schedule.depth != 12.0:
+        hint = "The 12 usual layers cover t = 0 to 12: three steps must cover it too, so choose step_size."
+        raise NotYet(f"the time interval has length {config.schedule.depth:g} instead of 12", hint)
+
+
+def _fold_norm(fold: Any) -> None:
+    """The answer is ``fold(gain, shift, weight, bias)``, returning the weight and bias of one linear map."""
+    weight = torch.tensor([[1.0, 2.0], [0.0, -1.0]], dtype=torch.float64)
+    bias = torch.tensor([0.5, 1.0], dtype=torch.float64)
+    gain = torch.tensor([2.0, 3.0], dtype=torch.float64)
+    shift = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    result = fold(gain, shift, weight, bias)
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise NotYet(f"the answer returns a {type(result).__name__}", "Return two tensors: the new weight and bias.")
+    expect_close(
+        result[0],
+        weight * gain,
+        "with gain [2, 3], the new weight",
+        [
+            (gain[:, None] * weight, "The gain multiplies the inputs: it scales the columns of W, not its rows."),
+            (weight, "The gain is missing: W (gain * z) = (W diag(gain)) z."),
+            (weight / gain, "The gain is divided out: the normalised state is multiplied by it."),
+            ((weight * gain).T, "This is the transpose: torch's linear layer keeps W as (out, in)."),
+        ],
+    )
+    expect_close(
+        result[1],
+        bias + weight @ shift,
+        "with shift [1, -2], the new bias",
+        [
+            (bias, "The shift is missing: W shift is a constant that joins the bias."),
+            (bias + shift, "The shift passes through W before it reaches the bias: add W shift."),
+            (weight @ shift, "The old bias is lost: add W shift to it."),
+            (bias + (weight * gain) @ shift, "The gain does not act on the shift: it multiplies z alone."),
+            (bias + shift @ weight, "W is transposed: y = W x + b, so the bias gains W shift."),
+        ],
+    )
+
+
+EXERCISES = (
+    Exercise("attention-weights", "The weights of attention", 5, "easy", _attention_weights),
+    Exercise("usual-step", "The usual layer from its two terms", 5, "easy", _usual_step),
+    Exercise("shrink-factor", "How fast the two layers meet", 5, "medium", _shrink),
+    Exercise("shared-rk4", "Twelve evaluations, one weight set", 10, "medium", _shared_rk4),
+    Exercise("fold-norm", "A norm folded into the matrix behind it", 15, "hard", _fold_norm),
+)

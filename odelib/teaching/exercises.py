@@ -1,0 +1,182 @@
+"""Exercises that answer back: a check names what it measured and gives the hint that fits the symptom.
+
+The exercises of chapter k stand in ``odelib/teaching/checks/chKK.py`` as a tuple ``EXERCISES``. Their right and
+wrong answers stand with the tests, out of a student's reach.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any, Literal
+
+import torch
+
+from odelib.names import choose
+from odelib.teaching.claims import format_number
+
+
+class NotYet(Exception):  # noqa: N818 - not an error, a stage
+    """An answer is not right yet.
+
+    Args:
+        symptom: what was measured, one sentence.
+        hint: what to look at, keyed to the symptom; one sentence or two.
+    """
+
+    def __init__(self, symptom: str, hint: str) -> None:
+        super().__init__(f"{symptom.rstrip('.')}. {hint}")
+        self.symptom, self.hint = symptom, hint
+
+
+class _Unanswered(Exception):  # noqa: N818
+    """The learner has not replaced the placeholder."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise of a chapter.
+
+    Attributes:
+        name: how notebooks call it, unique in the book.
+        title: what is asked, in a few words.
+        minutes: how long a learner needs.
+        difficulty: easy, medium or hard.
+        check: takes the answer; returns if it is right, raises ``NotYet`` if not.
+    """
+
+    name: str
+    title: str
+    minutes: int
+    difficulty: Literal["easy", "medium", "hard"]
+    check: Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says: ``passed``, ``answered`` and the line that the learner reads."""
+
+    passed: bool
+    answered: bool
+    line: str
+
+
+@functools.cache
+def exercises() -> dict[str, Exercise]:
+    """Every exercise of the book by name, in the order of the chapters."""
+    from odelib.teaching import checks
+
+    found: dict[str, Exercise] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(checks.__path__)):
+        for exercise in importlib.import_module(f"{checks.__name__}.{module}").EXERCISES:
+            if exercise.name in found:
+                raise ValueError(f"two exercises are called {exercise.name!r}: rename the one in {module}")
+            found[exercise.name] = exercise
+    return found
+
+
+def check(name: str, answer: Any) -> None:
+    """Check an answer and print one line: correct, not yet (with a hint), or not answered yet.
+
+    Args:
+        name: the exercise.
+        answer: what the exercise asks for; ``...`` stands for no answer, also as what a function returns.
+
+    Raises:
+        ValueError: there is no exercise of that name.
+    """
+    print(judge(name, answer).line)
+
+
+def judge(name: str, answer: Any) -> Verdict:
+    """The verdict on an answer, as data; for ``check``, for tests and for marking.
+
+    Raises:
+        ValueError: there is no exercise of that name.
+    """
+    exercise = exercises()[choose(name, exercises(), "exercise")]
+    try:
+        exercise.check(_watched(answer))
+    except _Unanswered as unanswered:
+        return Verdict(False, False, f"{name}: not answered yet{unanswered}")
+    except NotYet as not_yet:
+        return Verdict(False, True, f"{name}: not yet: {not_yet}")
+    except Exception as error:  # whatever the learner's code raises is an answer to the learner
+        if "ellipsis" in str(error).lower():
+            return Verdict(False, False, f"{name}: not answered yet (a `...` is still in the code)")
+        kind = type(error).__name__
+        return Verdict(False, True, f"{name}: not yet: the answer raised {kind}: {error}. Run it by hand first.")
+    return Verdict(True, True, f"{name}: correct")
+
+
+def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, str]] = (), otherwise: str = "") -> None:
+    """Compare a result with the right one; a result that equals a known mistake's brings that mistake's hint.
+
+    Args:
+        got: number or tensor that the learner's code gave.
+        want: the right one; it sets dtype and tolerance.
+        what: what was computed, to begin the sentence: "with dx/dt = 1, from x = 2, ...".
+        suspects: pairs (what a known mistake gives, its hint), the likeliest first.
+        otherwise: the hint when no suspect fits.
+
+    Raises:
+        NotYet: ``got`` is not close to ``want``.
+    """
+    want = torch.as_tensor(want)
+    try:
+        result = torch.as_tensor(got, dtype=want.dtype).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise NotYet(f"{what} gives a {type(got).__name__}", "Return a number or a tensor.") from None
+    if result.shape != want.shape:
+        for value, hint in suspects:
+            if _close(result, torch.as_tensor(value, dtype=want.dtype)):
+                raise NotYet(f"{what} gives {_show(result)} instead of {_show(want)}", hint)
+        hint = otherwise or "Print the shape after each line."
+        raise NotYet(f"{what} has shape {tuple(result.shape)} instead of {tuple(want.shape)}", hint)
+    if _close(result, want):
+        return
+    hints = [hint for value, hint in suspects if _close(result, torch.as_tensor(value, dtype=want.dtype))]
+    fallback = otherwise or "Work one case out on paper and print each line's value beside it."
+    raise NotYet(f"{what} gives {_show(result)} instead of {_show(want)}", hints[0] if hints else fallback)
+
+
+def _close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    tolerance = 1e-9 if b.dtype == torch.float64 else 1e-4
+    return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def _show(value: torch.Tensor) -> str:
+    if value.numel() == 1:
+        return format_number(value.item(), 5)
+    if value.numel() > 4:
+        return f"a tensor of norm {format_number(value.double().norm().item(), 5)}"
+    return "[" + ", ".join(format_number(float(part), 5) for part in value.flatten()) + "]"
+
+
+def _watched(answer: Any) -> Any:
+    """The answer, wrapped if it is a function so that a placeholder it returns is noticed."""
+    if _is_placeholder(answer):
+        raise _Unanswered
+    if not inspect.isfunction(answer):
+        return answer
+
+    @functools.wraps(answer)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        result = answer(*args, **kwargs)
+        if _is_placeholder(result):
+            what = "`...`" if result is not None else "None"
+            raise _Unanswered(f" (the function returns {what})")
+        return result
+
+    return watched
+
+
+def _is_placeholder(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(part is None or isinstance(part, EllipsisType) for part in value)
+    return value is None or isinstance(value, EllipsisType)

@@ -1,0 +1,123 @@
+"""Checkpoints: written whole or not at all, and refused when they belong to something else."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.training.config import TrainConfig
+from odelib.training.errors import CheckpointError
+
+CHECKPOINT = "checkpoint.pt"
+FORMAT = 1
+
+# These change neither the weights nor the metrics of a run, so it may go on with other values of them.
+_FREE = ("device", "eval_batch_size", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on as if it had never stopped."""
+
+    config: dict[str, Any]
+    """The run's configuration as plain values."""
+    model: dict[str, Any]
+    """The model's ``state_dict``."""
+    optimizer: dict[str, Any]
+    """The optimiser's ``state_dict``."""
+    epoch: int
+    """Epochs done."""
+    step: int
+    """Optimiser steps done."""
+    rng: dict[str, Tensor]
+    """Torch's random states, per kind of device."""
+    metrics_bytes: int
+    """Size of the metrics file when the checkpoint was taken."""
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write ``checkpoint`` into ``folder``, replacing the one before only when it is safely on the disk.
+
+    Raises:
+        CheckpointError: The disk is full or the folder cannot be written; the checkpoint before is untouched.
+    """
+    path = folder / CHECKPOINT
+    partial = folder / (CHECKPOINT + ".partial")
+    # Not asdict: it would copy every tensor.
+    state = {"format": FORMAT, **vars(checkpoint)}
+    try:
+        with open(partial, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch's archive writer reports a full disk as a RuntimeError
+        kept = "the checkpoint before it is untouched" if path.exists() else "there is none before it"
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise CheckpointError(
+            f"cannot write {path} ({reason}); {kept}: free some space or make the folder writable, then resume"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read the checkpoint of a run folder; tensors come to the CPU, and no code in the file is run.
+
+    Raises:
+        CheckpointError: There is none, or it is truncated, corrupt or of another format.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}: check the folder's name, or train without resume")
+    try:
+        file = open(path, "rb")  # noqa: SIM115  apart from its use: only here is an OSError about permissions
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path} ({error.strerror}): check its permissions") from error
+    try:
+        with file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged archive
+        raise CheckpointError(
+            f"{path} is corrupt or cut short: restore it from a copy, or train anew in another folder"
+        ) from error
+    if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of format {FORMAT}: use the odelib version that wrote it, or train anew"
+        )
+    try:
+        return Checkpoint(**state)
+    except TypeError as error:
+        raise CheckpointError(f"{path} lacks entries or has unknown ones ({error}): train anew") from error
+
+
+def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) -> None:
+    """Refuse to go on with another configuration than the one that the checkpoint was written with.
+
+    Raises:
+        CheckpointError: They differ; the sentence names the first fields that do, with both values.
+    """
+    stored, asked = _flat(checkpoint.config), _flat(config.to_dict())
+    names = [name for name in {**stored, **asked} if name not in _FREE and stored.get(name) != asked.get(name)]
+    if names:
+        shown = ", ".join(f"{name} is {stored.get(name)!r} there and {asked.get(name)!r} here" for name in names[:3])
+        more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+        raise CheckpointError(
+            f"the checkpoint in {folder} is of another configuration ({shown}{more}): "
+            "resume with its values, or train in another folder"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options as one level with dotted names; tuples as lists, as they come back from a file."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,231 @@
+"""The training loop: warm-up and cosine decay, clipping, label smoothing, metrics, exact resumption."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from odelib.data import ImageData
+from odelib.models import ViT, ViTConfig
+from odelib.training.batches import TrainingSet
+from odelib.training.checkpoint import Checkpoint, check_same_run, load_checkpoint, save_checkpoint
+from odelib.training.config import TrainConfig
+from odelib.training.errors import TrainingError
+from odelib.training.evaluate import evaluate
+from odelib.training.optim import adamw, learning_rate
+from odelib.training.progress import Progress
+from odelib.training.record import METRICS, EpochMetrics, MetricsFile, epoch_record, header, read_metrics
+from odelib.training.runtime import Runtime
+
+CONFIG = "config.json"
+
+# The loss stays on the device; it is read, and looked at for NaN, once in so many steps.
+_READ_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    The accuracy of a run is that of its last epoch. The test images choose nothing: no epoch, no learning
+    rate, no stopping time. So the number is an unbiased estimate for the configuration that was asked for.
+    """
+
+    model: ViT
+    """The trained model, in evaluation mode, on the run's device."""
+    history: tuple[EpochMetrics, ...]
+    """One entry per epoch."""
+    folder: Path
+    """Where configuration, metrics and checkpoint lie."""
+
+    @property
+    def test_accuracy(self) -> float:
+        """Share of the test images that the model gets right after the last epoch."""
+        return self.history[-1].test_accuracy
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all epochs together, in seconds."""
+        return sum(epoch.seconds for epoch in self.history)
+
+
+def fit(
+    config: TrainConfig, data: ImageData, folder: str | Path, *, resume: bool = False, progress: bool = True
+) -> Result:
+    """Train a vision transformer and leave ``config.json``, ``metrics.jsonl`` and ``checkpoint.pt`` in a folder.
+
+    A run that was stopped, by Ctrl-C, a kill or a full disk, goes on from its last checkpoint with
+    ``resume=True``, and ends with the same weights and metrics, bit for bit, as one that was never stopped.
+    The caller's torch random state is left as it was.
+
+    Args:
+        config: The run.
+        data: Images and labels; ``config.model`` must have their size, channels and classes.
+        folder: The run folder; made if absent.
+        resume: Go on from the folder's checkpoint.
+        progress: Print a line per epoch and, on a terminal, a progress bar.
+
+    Raises:
+        ValueError: The model does not fit the data, or the folder already holds a run and ``resume`` is off.
+        TrainingError: The loss is no longer finite, the folder cannot be written, or its checkpoint cannot be used.
+    """
+    folder = Path(folder)
+    check_geometry(config.model, data)
+    runtime = Runtime.choose(config.device, config.precision)
+    claim_folder(folder, resume=resume)
+    with runtime.fork_rng():
+        run = _Run(config, data, folder, runtime)
+        stored = load_checkpoint(folder) if resume else None
+        if stored is not None:
+            check_same_run(stored, config, folder)
+            run.restore(stored)
+        with (
+            MetricsFile(folder / METRICS, size=stored.metrics_bytes if stored else 0) as metrics,
+            Progress(config, run.model.nfe, len(run.training.images), run.epoch, shown=progress) as bar,
+        ):
+            if stored is None:
+                (folder / CONFIG).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+                run.save(metrics.append(header(config, runtime)))
+            while run.epoch < config.epochs:
+                done = run.train_epoch(bar)
+                size = metrics.append(epoch_record(done))
+                if run.epoch % config.checkpoint_every == 0 or run.epoch == config.epochs:
+                    run.save(size)
+                bar.epoch_done(done)
+        _, history = read_metrics(folder)
+    return Result(model=run.model.eval(), history=history, folder=folder)
+
+
+def check_geometry(model: ViTConfig, data: ImageData) -> None:
+    """Refuse a model whose input or output is not that of the data.
+
+    Raises:
+        ValueError: Image size, channels or number of classes differ; the sentence names the first that does.
+    """
+    _, channels, height, _ = data.train_images.shape
+    wanted = {"image_size": height, "in_channels": channels, "num_classes": len(data.classes)}
+    for name, value in wanted.items():
+        if getattr(model, name) != value:
+            raise ValueError(
+                f"the model has {name}={getattr(model, name)}, but {data.name} needs {value}: set {name}={value}"
+            )
+
+
+def claim_folder(folder: Path, *, resume: bool) -> None:
+    """Make the run folder and make sure, before any work is done, that a run can be written there.
+
+    Raises:
+        ValueError: It holds files already and ``resume`` is off.
+        TrainingError: It cannot be made or written.
+    """
+    if not resume and folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(
+            f"the run folder {folder} is not empty: resume the run in it (--resume), or choose another (--out)"
+        )
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write to the run folder {folder} ({error.strerror}): choose another one (--out)"
+        ) from error
+
+
+class _Run:
+    """Model, optimiser and position of a run in progress."""
+
+    def __init__(self, config: TrainConfig, data: ImageData, folder: Path, runtime: Runtime) -> None:
+        self.config, self.data, self.folder, self.runtime = config, data, folder, runtime
+        self.training = TrainingSet(data, config, runtime)
+        runtime.seed(config.seed)
+        self.model = ViT(config.model).to(runtime.device)
+        self.optimizer = adamw(self.model, config, runtime)
+        self.epoch = 0
+        self.step = 0
+
+    def restore(self, stored: Checkpoint) -> None:
+        self.model.load_state_dict(stored.model)
+        self.optimizer.load_state_dict(stored.optimizer)
+        self.runtime.set_rng_state(stored.rng)
+        self.epoch, self.step = stored.epoch, stored.step
+
+    def save(self, metrics_bytes: int) -> None:
+        checkpoint = Checkpoint(
+            config=self.config.to_dict(),
+            model=self.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            epoch=self.epoch,
+            step=self.step,
+            rng=self.runtime.rng_state(),
+            metrics_bytes=metrics_bytes,
+        )
+        save_checkpoint(checkpoint, self.folder)
+
+    def train_epoch(self, bar: Progress) -> EpochMetrics:
+        start = time.perf_counter()
+        self.model.train()
+        steps = self.training.steps
+        losses = torch.zeros(steps, device=self.runtime.device)  # sums over the batch
+        hits = torch.zeros(steps, device=self.runtime.device)
+        seen = read = 0
+        for i, (images, labels) in enumerate(self.training.epoch(self.epoch)):
+            losses[i], hits[i] = self._update(images, labels)
+            seen += len(labels)
+            if (i + 1) % _READ_EVERY == 0 or i + 1 == steps:
+                self._check(losses[read : i + 1], self.step - (i - read))
+                bar.update(seen, losses[: i + 1].sum().item() / seen, hits[: i + 1].sum().item() / seen)
+                read = i + 1
+        trained = time.perf_counter()
+        test_loss, test_accuracy = evaluate(
+            self.model, self.data, runtime=self.runtime, batch_size=self.config.eval_batch_size
+        )
+        self._check(torch.tensor([test_loss]), self.step)
+        self.epoch += 1
+        return EpochMetrics(
+            epoch=self.epoch,
+            step=self.step,
+            train_loss=losses.sum().item() / seen,
+            train_accuracy=hits.sum().item() / seen,
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            lr=self._lr(self.step - 1),
+            seconds=round(time.perf_counter() - start, 3),
+            images_per_second=round(seen / (trained - start), 1),
+        )
+
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One optimiser step; the summed loss and the number of hits stay on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr(self.step)
+        with self.runtime.autocast():
+            logits = self.model(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        if self.config.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        return loss.detach() * len(labels), (logits.argmax(dim=1) == labels).sum()
+
+    def _lr(self, step: int) -> float:
+        config, steps = self.config, self.training.steps
+        return learning_rate(
+            step, peak=config.lr, warmup=round(config.warmup_epochs * steps), total=config.epochs * steps
+        )
+
+    def _check(self, losses: Tensor, first_step: int) -> None:
+        """Stop at the first loss that is not finite; ``first_step`` counts from 1."""
+        bad = (~torch.isfinite(losses)).nonzero()
+        if len(bad):
+            step = first_step + int(bad[0])
+            raise TrainingError(
+                f"the loss is {losses[int(bad[0])].item()} at step {step} (epoch {self.epoch + 1}): "
+                f"try a lower learning rate than {self.config.lr:g}, a longer warm-up, or a smaller clip_norm"
+            )

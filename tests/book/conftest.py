@@ -1,0 +1,88 @@
+"""The book as built, served, and opened in a headless browser with the CDN's files at hand."""
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = Path(__file__).with_name("package.json")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def missing(what):
+    """Skip with a sentence, or fail where nothing may be skipped."""
+    if os.environ.get("ODELIB_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"{what}, and ODELIB_REQUIRE_BROWSER=1 asks for the tests of the pages", pytrace=False)
+    pytest.skip(f"{what}: the tests of the pages need it")
+
+
+@pytest.fixture(scope="session")
+def chromium_path():
+    found = os.environ.get("ODELIB_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        missing("no Chromium on the path")
+    return found
+
+
+@pytest.fixture(scope="session")
+def cdn():
+    """Folder with the npm packages that the pages take from a CDN."""
+    npm = shutil.which("npm")
+    if not npm:
+        missing("no npm on the path")
+    folder = ROOT / ".cache/npm"
+    wanted = PACKAGES.read_text()
+    installed = folder / "package.json"
+    if not installed.exists() or installed.read_text() != wanted or not (folder / "node_modules").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        installed.write_text(wanted)
+        command = [npm, "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if run.returncode:
+            shutil.rmtree(folder)
+            missing(f"npm could not install the packages ({run.stderr.strip()[-300:]})")
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def html():
+    """The folder of the built book, made by the same command that a reader uses."""
+    command = ["make", "book", f"PY={sys.executable}"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, f"make book failed:\n{run.stdout[-3000:]}\n{run.stderr[-6000:]}"
+    return ROOT / "_build/html"
+
+
+@pytest.fixture(scope="session")
+def site(html):
+    """Address of a server of the built book."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path):
+    from playwright.sync_api import sync_playwright
+
+    # A sandbox inside a container started by root is refused by Chromium itself.
+    arguments = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
+        yield browser
+        browser.close()

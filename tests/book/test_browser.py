@@ -1,0 +1,209 @@
+"""The pages as a person sees them, in headless Chromium."""
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CDN = re.compile(r"https://(?:cdn\.jsdelivr\.net/npm|unpkg\.com)/((?:@[\w.-]+/)?[\w.-]+)@[\w.-]+/([^?]*)")
+CDNJS = re.compile(r"https://cdnjs\.cloudflare\.com/ajax/libs/require\.js/[\w.-]+/require(?:\.min)?\.js")
+
+# The contrast of every element that has text of its own against what is painted behind it, below 4.5 only.
+LOW_CONTRAST = """() => {
+  const rgba = c => { const v = c.match(/[\\d.]+/g).map(Number);
+    const scale = c.startsWith('color(') ? 255 : 1;
+    return [v[0] * scale, v[1] * scale, v[2] * scale, v.length > 3 ? v[3] : 1]; };
+  const over = (a, b) => [0, 1, 2].map(i => a[i] * a[3] + b[i] * (1 - a[3])).concat(1);
+  const linear = x => x <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4;
+  const light = c => [.2126, .7152, .0722].reduce((sum, weight, i) => sum + weight * linear(c[i] / 255), 0);
+  const behind = e => { const layers = [];
+    for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor);
+      layers.push(c); if (c[3] === 1) break; }
+    return layers.reverse().reduce((below, c) => over(c, below), [255, 255, 255, 1]); };
+  const ratio = (a, b) => { const r = (light(a) + .05) / (light(b) + .05); return Math.max(r, 1 / r); };
+  const low = [];
+  const judge = (e, colour, what) => { const ground = behind(e);
+    const r = ratio(over(rgba(colour), ground), ground); if (r < 4.5) low.push(`${what}: ${r.toFixed(2)}`); };
+  for (const e of document.querySelectorAll('article *')) {
+    const style = getComputedStyle(e);
+    if (!e.checkVisibility() || e.closest('mjx-assistive-mml, .headerlink, [aria-hidden=true]')) continue;
+    if (e instanceof SVGElement) {
+      if (e.tagName === 'svg') judge(e, style.color, 'ink of ' + (e.id || e.parentElement.className));
+      if (e.tagName === 'text') judge(e, style.fill, 'lettering ' + e.textContent);
+    } else if ([...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) && !e.closest('svg, button'))
+      judge(e, style.color, `${e.tagName}.${e.className} "${e.textContent.trim().slice(0, 30)}"`);
+  }
+  return [...new Set(low)];
+}"""
+
+
+def toc():
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    chapters = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
+    return [contents["root"], *chapters]
+
+
+def in_repository(path):
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", path]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == path
+
+
+class Visit:
+    """One page, open, and what happened while it opened."""
+
+    def __init__(self, browser, cdn, site, name):
+        self.name = name
+        self.is_notebook = (ROOT / f"{name}.ipynb").exists()
+        self.errors, self.foreign = [], []
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        self.page = self.context.new_page()
+        self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.context.route(lambda url: not url.startswith(site), lambda route: self.serve(cdn, route))
+        self.page.goto(f"{site}/{name}.html")
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+
+    def serve(self, cdn, route):
+        """Answer for the CDN from the npm packages, and note whatever else the page asks for."""
+        url = route.request.url
+        if url.startswith(("data:", "blob:")):
+            return route.continue_()
+        if CDNJS.fullmatch(url):
+            return route.fulfill(path=cdn / "requirejs/require.js")
+        package = CDN.fullmatch(url)
+        if package and (cdn / package[1] / package[2]).is_file():
+            return route.fulfill(path=cdn / package[1] / package[2])
+        self.foreign.append(url)
+        return route.abort()
+
+    def theme(self, name):
+        self.page.evaluate("name => { document.documentElement.dataset.theme = name; }", name)
+
+
+@pytest.fixture(scope="module", params=toc())
+def visit(request, browser, cdn, site):
+    visit = Visit(browser, cdn, site, request.param)
+    yield visit
+    visit.context.close()
+
+
+def test_opens_without_errors(visit):
+    assert visit.errors == []
+    assert visit.foreign == []
+
+
+def test_has_one_title(visit):
+    assert visit.page.locator("article h1").count() == 1
+    assert visit.page.locator("h1:visible").count() == 1
+
+
+def test_formulas_are_typeset(visit):
+    written = visit.page.locator("article .math").count()
+    assert visit.page.locator("article mjx-container").count() >= written
+    assert visit.page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    raw = visit.page.locator("article").evaluate("e => e.innerText.match(/\\\\[a-zA-Z]{3,}|\\$[^$\\n]+\\$/g) || []")
+    assert visit.is_notebook or raw == []
+
+
+def test_pictures_have_a_description(visit):
+    nameless = """elements => elements.filter(e => !(e.getAttribute('alt') || e.getAttribute('aria-label')
+        || (e.getAttribute('aria-labelledby') && e.querySelector('title')?.textContent.trim())
+        || e.querySelector(':scope > title')?.textContent.trim())).map(e => e.outerHTML.slice(0, 120))"""
+    assert visit.page.locator("article img").evaluate_all(nameless) == []
+    pictures = "article svg:not([aria-hidden=true], mjx-container svg, svg svg, button svg, summary svg)"
+    assert visit.page.locator(pictures).evaluate_all(nameless) == []
+    assert (
+        visit.page.locator(pictures).evaluate_all("all => all.filter(e => e.getAttribute('role') !== 'img').length")
+        == 0
+    )
+    if visit.is_notebook:
+        assert visit.page.locator("article figure").count() >= 1
+
+
+def test_fits_a_phone(visit):
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    try:
+        widest = """() => [...document.querySelectorAll('article *')].map(e => [e.getBoundingClientRect().right, e])
+            .filter(([right]) => right > 391).map(([right, e]) => `${e.tagName}.${e.className} ${right}`).slice(0, 5)"""
+        width = visit.page.evaluate("document.scrollingElement.scrollWidth")
+        assert width <= 390, visit.page.evaluate(widest)
+        # What is wider than the column scrolls in a box of its own, and is not cut off.
+        wide = "article pre, article table, article svg, article img"
+        cut = """wide => [...document.querySelectorAll(wide)].filter(e => {
+            if (!e.checkVisibility() || e.getBoundingClientRect().right <= 391) return false;
+            for (let box = e.parentElement; box; box = box.parentElement)
+                if (['auto', 'scroll'].includes(getComputedStyle(box).overflowX)) return false;
+            return true; }).map(e => e.outerHTML.slice(0, 100))"""
+        assert visit.page.evaluate(cut, wide) == []
+    finally:
+        visit.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_is_readable(visit, theme):
+    visit.theme(theme)
+    try:
+        assert visit.page.evaluate(LOW_CONTRAST) == []
+    finally:
+        visit.theme("light")
+
+
+def test_launch_buttons_lead_to_the_notebook(visit):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    owner_and_name, branch = config["url"].removeprefix("https://github.com/"), config["branch"]
+    links = visit.page.locator("a").evaluate_all("all => all.map(a => a.href)")
+    colab = [link for link in links if "colab.research.google.com" in link]
+    binder = [link for link in links if "mybinder.org" in link]
+    if not visit.is_notebook:
+        assert colab == binder == []
+        return
+    path = f"{visit.name}.ipynb"
+    assert in_repository(path)
+    assert colab == [f"https://colab.research.google.com/github/{owner_and_name}/blob/{branch}/{path}"]
+    assert binder == [f"https://mybinder.org/v2/gh/{owner_and_name}/{branch}?urlpath=lab/tree/{path}"]
+
+
+def test_laboratory_moves_by_keyboard(visit):
+    laboratories = visit.page.locator(".ode-lab")
+    assert laboratories.count() >= (1 if visit.is_notebook else 0)
+    for laboratory in laboratories.all():
+        slider = laboratory.locator("input[type=range]")
+        text, picture = laboratory.locator(".ode-lab-text"), laboratory.locator("svg").first
+        seen = []
+        slider.focus()
+        for key in ("Home", "ArrowRight", "ArrowRight"):
+            slider.press(key)
+            seen.append((slider.get_attribute("aria-valuetext"), text.inner_text(), picture.screenshot()))
+        for before, after in pairwise(seen):
+            assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+def test_solutions_open_by_keyboard(visit):
+    for button in visit.page.locator("article .toggle-button").all():
+        expanded = button.get_attribute("aria-expanded")
+        button.focus()
+        button.press("Enter")
+        assert button.get_attribute("aria-expanded") != expanded
+
+
+def test_front_door_leads_to_the_first_page(browser, site):
+    page = browser.new_page()
+    page.route(lambda url: not url.startswith(site), lambda route: route.abort())
+    page.goto(f"{site}/index.html")
+    page.wait_for_url(f"{site}/{toc()[0]}.html")
+    page.close()
+
+
+def test_search_finds_lie_trotter(browser, site):
+    page = browser.new_page()
+    page.route(lambda url: not url.startswith(site), lambda route: route.abort())
+    page.goto(f"{site}/search.html?q=Lie-Trotter")
+    page.wait_for_selector("#search-results li a")
+    targets = page.locator("#search-results li a").evaluate_all("all => all.map(a => new URL(a.href).pathname)")
+    assert f"/{toc()[0]}.html" in targets
+    page.close()

@@ -1,0 +1,96 @@
+"""Where the tests find real data, and small fabricated data in the original formats."""
+
+import gzip
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+from torchvision.datasets import utils
+
+CifarWriter = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with data for offline tests: $ODELIB_DATA, else ../shared/data beside the repository."""
+    named = os.environ.get("ODELIB_DATA")
+    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} does not exist; ODELIB_DATA can name another folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def original_fashion_mnist() -> Path:
+    """The folder with the original files of Fashion-MNIST, from Debian's package dataset-fashion-mnist."""
+    folder = Path("/usr/share/datasets/fashion-mnist")
+    if not folder.is_dir():
+        pytest.skip("the Debian package dataset-fashion-mnist is not installed")
+    return folder
+
+
+@pytest.fixture
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither ODELIB_DATA nor XDG_CACHE_HOME is set."""
+    monkeypatch.delenv("ODELIB_DATA", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+
+@pytest.fixture
+def write_idx() -> Callable[[Path, int], None]:
+    """A function that writes the four files of Fashion-MNIST with a few random images per class."""
+
+    def write(folder: Path, per_class: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        generator = np.random.default_rng(0)
+        for split in ("train", "t10k"):
+            labels = generator.permutation(np.repeat(np.arange(10, dtype=np.uint8), per_class))
+            images = generator.integers(0, 256, (len(labels), 28, 28), dtype=np.uint8)
+            for name, array, magic in (("images-idx3", images, 0x803), ("labels-idx1", labels, 0x801)):
+                header = np.array([magic, *array.shape], dtype=">i4").tobytes()
+                (folder / f"{split}-{name}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
+
+    return write
+
+
+def _cifar_rows(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 3072), dtype=np.uint8)
+
+
+@pytest.fixture
+def write_cifar() -> CifarWriter:
+    """A function that writes a small CIFAR-10 or CIFAR-100 in the original format; it returns its folder."""
+
+    def write(root: Path, name: str = "cifar10", per_file: int = 3) -> Path:
+        if name == "cifar10":
+            folder = root / "cifar-10-batches-py"
+            files = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+            meta, key, classes = "batches.meta", "labels", 10
+        else:
+            folder = root / "cifar-100-python"
+            files, meta, key, classes = ["train", "test"], "meta", "fine_labels", 100
+        folder.mkdir(parents=True)
+        for seed, file in enumerate(files):
+            labels = [(seed + i) % classes for i in range(per_file)]
+            batch = {"data": _cifar_rows(per_file, seed), key: labels, "batch_label": file}
+            (folder / file).write_bytes(pickle.dumps(batch, protocol=2))
+        names_key = "label_names" if name == "cifar10" else "fine_label_names"
+        names = {names_key: [f"class {i}" for i in range(classes)]}
+        (folder / meta).write_bytes(pickle.dumps(names, protocol=2))
+        return folder
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's download fails as it does without a network."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(utils, "download_url", fail)

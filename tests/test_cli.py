@@ -1,0 +1,189 @@
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from odelib.cli import main
+from odelib.models import ViTConfig
+from odelib.training import TrainConfig, load_checkpoint, load_run, read_metrics
+from odelib.training.checkpoint import CHECKPOINT
+
+TINY = shlex.split("--train-images 60 --epochs 2 --dim 8 --num-heads 2 --mlp-ratio 1 --intervals 2 --device cpu")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """What went to stderr, on one line: tyro draws boxes whose lines break anywhere."""
+    return " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The sentence with which ``argv`` is refused."""
+    assert main(argv) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("odelib: error: ")
+    return lines[0].removeprefix("odelib: error: ")
+
+
+def test_train_then_evaluate(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *TINY, "--step-rule", "rk4", "--no-flip", "--seed", "3", "--drop-path", "0.1"]) == 0
+    folder = here / "runs" / "fashion-mnist-subset-rk4-seed3"
+    config, _ = load_run(folder)
+    assert config == TrainConfig(
+        train_images=60,
+        epochs=2,
+        flip=False,
+        seed=3,
+        device="cpu",
+        model=ViTConfig(dim=8, num_heads=2, mlp_ratio=1.0, intervals=2, step_rule="rk4", drop_path=0.1),
+    )
+    accuracy = read_metrics(folder)[1][-1].test_accuracy
+    out = capsys.readouterr().out
+    assert f"test accuracy {accuracy:.4f} after 2 epochs in " in out
+    assert "run folder runs/fashion-mnist-subset-rk4-seed3" in out
+
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert f"test accuracy {accuracy:.4f}," in out
+    assert "step rule rk4, 8 field evaluations" in out
+
+    assert main(["evaluate", str(folder), "--step-rule", "euler", "--refine", "3", "--device", "cpu"]) == 0
+    assert "step rule euler, 6 field evaluations" in capsys.readouterr().out
+
+
+def test_a_rule_with_brackets_makes_a_plain_folder_name(here: Path) -> None:
+    assert main(["train", *TINY, "--step-rule", "strang(midpoint)"]) == 0
+    assert (here / "runs" / "fashion-mnist-subset-strang-midpoint-seed0" / CHECKPOINT).is_file()
+
+
+def test_resume_needs_the_word_and_the_same_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["train", *TINY, "--out", "run"]
+    assert main(argv) == 0
+    before = (here / "run" / CHECKPOINT).read_bytes()
+    sentence = refused(argv, capsys)
+    assert "run folder run is not empty" in sentence
+    assert "--resume" in sentence
+    assert "--out" in sentence
+    assert "lr is 0." in refused([*argv, "--resume", "--lr", "0.5"], capsys)
+    assert main([*argv, "--resume"]) == 0
+    assert (here / "run" / CHECKPOINT).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--step-rule", "rk5"], "unknown step rule 'rk5': the nearest valid name is 'rk4'"),
+        (["--data", "cifar11"], "the nearest valid name is 'cifar10'"),
+        (["--dim", "65"], "dim 65 is not divisible by num_heads 4"),
+        (["--patch-size", "5"], "image_size 28 is not divisible by patch_size 5"),
+        (["--epochs", "0"], "epochs is 0, expected a whole number of at least 1"),
+        (["--device", "gpu"], "unknown device 'gpu'"),
+        (["--train-images", "6001"], "train_images is 6001, but fashion-mnist-subset has 6000"),
+        (["--resume"], "there is no checkpoint"),
+    ],
+)
+def test_bad_values_are_one_sentence(
+    here: Path, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    assert sentence in refused(["train", *options], capsys)
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused_before_training(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "file").write_text("not a folder")
+    monkeypatch.setattr("odelib.cli.load_images", lambda name: pytest.fail("the data came first"))
+    sentence = refused(["train", *TINY, "--out", "file/run"], capsys)
+    assert sentence.startswith("cannot write to the run folder file/run (Not a directory): choose another")
+
+
+def test_a_damaged_checkpoint_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "run").mkdir()
+    (here / "run" / CHECKPOINT).write_bytes(b"PK\x03\x04 cut short")
+    assert "is corrupt or cut short" in refused(["evaluate", "run"], capsys)
+    assert "is corrupt or cut short" in refused(["train", "--out", "run", "--resume"], capsys)
+
+
+def test_a_folder_without_a_run_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no checkpoint nowhere/checkpoint.pt" in refused(["evaluate", "nowhere"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["train", "--step-rul", "rk4"], ("Unrecognized options: --step-rul", "Perhaps you meant", "--step-rule")),
+        (["train", "--epochs", "many"], ("--epochs", "invalid literal for int()")),
+        (["train", "--pool", "max"], ("--pool", "invalid choice 'max'")),
+        (["trian"], ("Unrecognized options: trian", "train")),
+        ([], ("Expected one of {train, evaluate}",)),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_nearest_option(
+    capsys: pytest.CaptureFixture[str], argv: list[str], words: tuple[str, ...]
+) -> None:
+    assert main(argv) == 2
+    error = said(capsys)
+    for word in words:
+        assert word in error
+
+
+def test_help_lists_every_option_with_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for option in ("--data", "--epochs", "--lr", "--seed", "--step-rule", "--intervals", "--out", "--resume"):
+        assert option in text
+    assert "Peak learning rate of AdamW" in text
+    assert "Number of distinct weight sets along depth" in text
+    assert "--image-size" not in text
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, which takes Ctrl-C even if this process was told to ignore it."""
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from odelib.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    argv = [sys.executable, "-c", program, "train", *TINY, "--epochs", "500", "--out", "run", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch   2/500"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    (sentence,) = error.strip().splitlines()
+    epoch = load_checkpoint(tmp_path / "run").epoch
+    assert epoch >= 2
+    command = " ".join(["odelib train", *TINY, "--epochs 500 --out run --resume"])
+    assert sentence == f"odelib: stopped; the checkpoint after epoch {epoch} is intact; go on with: {command}"
+
+    again = start(tmp_path, "--resume")
+    try:
+        assert again.stdout is not None
+        first = next(line for line in again.stdout if line.startswith("epoch "))
+    finally:
+        again.kill()
+        again.wait()
+    assert first.startswith(f"epoch {epoch + 1:3d}/500")

@@ -1,0 +1,134 @@
+"""The promises that the files around the code make: dependencies, layout, address, README, kept outputs."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+ADDRESS = PROJECT["urls"]["Repository"]
+TOP = {
+    ".ci",
+    ".github",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "LICENSE-text",
+    "Makefile",
+    "README.md",
+    "_config.yml",
+    "_toc.yml",
+    "benchmarks",
+    "book",
+    "constraints.txt",
+    "environment.yml",
+    "odelib",
+    "pyproject.toml",
+    "tests",
+}
+
+
+def requirements():
+    """Every direct dependency as (name, specifier), those of the extras too."""
+    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    lines = itertools.chain.from_iterable(lists)
+    parts = [re.match(r"([A-Za-z0-9._-]+)(?:\[.*\])?(.*)", line).groups() for line in lines]
+    return [(name.lower(), specifier) for name, specifier in parts if name != "odelib"]
+
+
+def constraints():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return dict(line.lower().split("==") for line in lines if line and not line.startswith("#"))
+
+
+def files():
+    """What is in the repository, or will be with the next commit."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in listed if (ROOT / name).exists()]
+
+
+def test_constraints_pin_every_direct_dependency():
+    assert {name for name, _ in requirements()} - set(constraints()) == set()
+
+
+def test_lower_bounds_only():
+    with_upper = [name for name, specifier in requirements() if re.search(r"<|==|~=", specifier)]
+    assert with_upper == ["jupyter-book"]
+    assert all(specifier.startswith(">=") for _, specifier in requirements())
+
+
+def test_environment_installs_what_make_installs():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = (entry["pip"] for entry in environment if isinstance(entry, dict))
+    (made,) = re.findall(r"pip install (.*)", (ROOT / "Makefile").read_text())
+    assert " ".join(pip).replace("'", "") == made.replace("'", "")
+    assert f"python{PROJECT['requires-python']}" in environment
+
+
+def test_layout():
+    assert {name.split("/")[0] for name in files()} == TOP
+
+
+def test_one_address():
+    carriers = [ROOT / "_config.yml", ROOT / "CITATION.cff", ROOT / "odelib/teaching/notebook.py", *CHAPTERS]
+    assert [path.name for path in carriers if ADDRESS not in path.read_text()] == []
+    if "OWNER" not in ADDRESS:
+        texts = [ROOT / name for name in files() if Path(name).suffix in {".md", ".yml", ".ipynb", ".cff", ".toml"}]
+        assert [path.name for path in texts if "OWNER" in path.read_text()] == []
+
+
+def test_readme_code_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names = {}
+        exec(block, names)
+        assert names["logits"].shape == (8, 10)
+
+
+def test_import_stays_light():
+    heavy = {"matplotlib", "torchvision", "torchdiffeq", "scipy", "IPython", "tyro", "tqdm"}
+    code = "import sys, torch; before = set(sys.modules); import odelib; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert heavy & set(loaded) == set()
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+class TestChapter:
+    def cells(self, path):
+        notebook = json.loads(path.read_text())
+        return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+    def test_was_executed_in_order(self, path):
+        cells = self.cells(path)
+        assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+        assert any(cell["outputs"] for cell in cells)
+
+    def test_has_no_error_in_its_outputs(self, path):
+        outputs = [output for cell in self.cells(path) for output in cell["outputs"]]
+        assert [output["ename"] for output in outputs if output["output_type"] == "error"] == []
+        assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
+
+    def test_cells_are_short(self, path):
+        sources = ["".join(cell["source"]) for cell in self.cells(path)]
+        assert [source for source in sources if len(source.splitlines()) > 25] == []
+
+    def test_keeps_nothing_that_changes_with_each_run(self, path):
+        notebook = json.loads(path.read_text())
+        assert "widgets" not in notebook["metadata"]
+        assert {key for cell in notebook["cells"] for key in cell["metadata"]} <= {"tags"}
+
+    def test_works_with_any_python_kernel(self, path):
+        assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "python3"
