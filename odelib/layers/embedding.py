@@ -34,7 +34,7 @@ class PatchEmbedding(nn.Module):
         self.patch = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
         self.class_token = nn.Parameter(torch.empty(1, 1, dim)) if class_token else None
         self.position = nn.Parameter(torch.empty(1, self.tokens, dim))
-        nn.init.trunc_normal_(self.position, std=0.02)
+        nn.init.trunc_normal_(self.position, std=0.3)  # of the size of the tokens, so that places differ from the start
         if self.class_token is not None:
             nn.init.normal_(self.class_token, std=1e-6)
 
