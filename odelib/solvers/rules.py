@@ -65,15 +65,16 @@ class ExplicitRungeKutta:
         return self.tableau.order
 
     def evaluations(self, terms: int = 1) -> float:
-        """One evaluation of the whole field per stage."""
-        return float(self.tableau.stages)
+        """One evaluation of the whole field per stage that the result needs."""
+        return float(self.tableau.evaluations)
 
     def step(self, field: Field, t: float, h: float, y: Tensor, carry: Any = None) -> tuple[Tensor, Tensor | None, Any]:
-        """Take one step; the error is None, since these methods carry no embedded one."""
+        """Take one step; the error is None, since a fixed grid asks for none."""
         stages: list[Tensor] = []
-        for row, node in zip(self.tableau.a, self.tableau.c, strict=True):
+        needed = self.tableau.evaluations
+        for row, node in zip(self.tableau.a[:needed], self.tableau.c[:needed], strict=True):
             stages.append(field(t + node * h, _combine(y, h, row, stages)))
-        return _combine(y, h, self.tableau.b, stages), None, carry
+        return _combine(y, h, self.tableau.b[:needed], stages), None, carry
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Splitting:
 
     def evaluations(self, terms: int) -> float:
         """Each sub-step evaluates one of the ``terms`` terms, once per stage of the sub-step's method."""
-        return len(self.sequence(terms)) * self.substep.tableau.stages / terms
+        return len(self.sequence(terms)) * self.substep.tableau.evaluations / terms
 
     def step(self, field: Field, t: float, h: float, y: Tensor, carry: Any = None) -> tuple[Tensor, Tensor | None, Any]:
         """Take one step.

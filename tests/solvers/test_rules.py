@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from odelib.analysis import convergence_order, global_errors
-from odelib.solvers import STEP_RULES, ExplicitRungeKutta, StepRule, Sum, solve, step_rule
+from odelib.solvers import STEP_RULES, TABLEAUS, ExplicitRungeKutta, StepRule, Sum, solve, step_rule
 
 F64 = torch.float64
-GRIDS = {1: (64, 128, 256, 512), 2: (32, 64, 128, 256), 4: (8, 16, 32, 64)}
+GRIDS = {1: (64, 128, 256, 512), 2: (32, 64, 128, 256), 3: (16, 32, 64, 128), 4: (16, 32, 64, 128)}
 
 
 def linear(t, y):
@@ -44,7 +44,7 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("name", ["euler", "midpoint", "heun", "rk4"])
+@pytest.mark.parametrize("name", [name for name, tableau in TABLEAUS.items() if tableau.order <= 4])
 def test_runge_kutta_order_is_measured(name, problem):
     field, exact, y0 = PROBLEMS[problem]
     rule = step_rule(name)
@@ -108,18 +108,12 @@ def test_terms_that_commute_are_split_without_error():
 
 
 @pytest.mark.parametrize(
-    ("rule", "method"), [("euler", "euler"), ("midpoint", "midpoint"), ("heun", "heun2"), ("rk4", None)]
+    ("rule", "method"),
+    [("euler", "euler"), ("midpoint", "midpoint"), ("heun", "heun2"), ("heun3", "heun3"), ("rk38", "rk4")],
 )
 def test_steps_equal_torchdiffeq(rule, method):
     from torchdiffeq import odeint
 
-    if method is None:
-        # torchdiffeq's rk4 is the 3/8 rule: another method of order 4, so compare against a fine grid of it.
-        times = torch.linspace(0, 1, 401, dtype=F64)
-        theirs = odeint(lambda t, y: logistic(float(t), y), torch.tensor([0.2], dtype=F64), times, method="rk4")[-1]
-        ours = solve(logistic, torch.tensor([0.2], dtype=F64), (0.0, 1.0), rule=rule, steps=400).ys[-1]
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
-        return
     times = torch.linspace(0, 1, 9, dtype=F64)
     y0 = torch.tensor([1.0, 2.0], dtype=F64)
     theirs = odeint(lambda t, y: driven(float(t), y), y0, times, method=method)
