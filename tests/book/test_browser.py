@@ -60,6 +60,7 @@ class Visit:
         self.is_notebook = (ROOT / f"{name}.ipynb").exists()
         self.errors, self.foreign = [], []
         self.context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        self.context.set_default_timeout(180_000)  # a slow machine is no fault of the page
         self.page = self.context.new_page()
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
