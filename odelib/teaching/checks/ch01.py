@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from odelib.solvers import solve
 from odelib.teaching.exercises import Exercise, NotYet, expect_close
 
 
@@ -56,8 +58,179 @@ def _euler_step(euler: Any) -> None:
         raise NotYet("the x that was passed in has changed", "x += ... writes into the caller's tensor: x = x + ...")
 
 
+def _pair(answer: Any, names: str) -> tuple[float, float]:
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise NotYet(f"the answer is {answer!r}", f"Give two numbers: {names}.")
+    first, second = (float(part) for part in answer)
+    return first, second
+
+
+def _layers_needed(answer: Any) -> None:
+    """The answer is a pair of numbers: the layers that order 1 and order 2 need."""
+    first, second = _pair(answer, "(layers with order 1, layers with order 2)")
+    if not math.isclose(first, 600):
+        hints = {
+            30: "That is by how much the error must shrink: multiply the 20 layers by it.",
+            110: "The square root belongs to order 2: with order 1 the error shrinks as 1 / L.",
+            18_000: "That is order 1/2: with order 1, half the step means half the error.",
+        }
+        otherwise = "With order 1 the error times the number of layers stays the same."
+        raise NotYet(f"for order 1 you have {first:g} layers", hints.get(round(first), otherwise))
+    if not math.isclose(second, 110):
+        hints = {
+            18_000: "The power went to the wrong side: a higher order needs fewer layers, by the root of the factor.",
+            300: "Order 2 does not halve the number: the error shrinks as 1 / L squared, so take a square root.",
+            600: "That is order 1 again: with order 2 the error shrinks as 1 / L squared.",
+            109: "With 109 layers the error is still a little too large: round up.",
+            6: "That is by how much L must grow: multiply the 20 layers by it, then round.",
+        }
+        otherwise = "With order 2 the error times the square of the number of layers stays the same."
+        raise NotYet(f"for order 2 you have {second:g} layers", hints.get(int(second), otherwise))
+
+
+def _merging_step(answer: Any) -> None:
+    """The answer is a pair of numbers: the step that merges all points, the fewest layers that keep their order."""
+    step, layers = _pair(answer, "(step size, number of layers)")
+    if not math.isclose(step, 0.2, rel_tol=1e-6):
+        hints = {
+            0.4: "With h = 2/5 a step multiplies x by -1: it swaps the points and does not merge them.",
+            1.0: "With h = 1 a step multiplies x by -4. Write down the factor for a general h.",
+            5.0: "That is K. The step that merges has h K = 1.",
+            -0.2: "A step goes forward in time: h is positive.",
+        }
+        raise NotYet(
+            f"the step size is {step:g}", hints.get(step, "A step multiplies x by 1 - 5 h: when is that zero?")
+        )
+    if not math.isclose(layers, 6):
+        hints = {
+            5: "With 5 layers h is exactly 1/5 and all points merge: the condition h K < 1 is strict.",
+            3: "With 3 layers the factor 1 - 5/3 is negative: each step swaps the points. Decay alone is not enough.",
+            1: "With 1 layer the factor is -4: the points change places.",
+        }
+        otherwise = "Every step must have h < 1/5 with h = 1/L: take the smallest such L."
+        raise NotYet(f"the number of layers is {layers:g}", hints.get(round(layers), otherwise))
+
+
+def _half_turn(field: Any) -> None:
+    """The answer is a field ``around(t, x)`` for x of shape (points, 2)."""
+    if not callable(field):
+        raise NotYet(f"the answer is a {type(field).__name__}", "Pass the function itself: around, not around(...).")
+    x = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
+    velocity = field(0.0, x)
+    if not isinstance(velocity, torch.Tensor) or velocity.shape != x.shape:
+        got = tuple(velocity.shape) if isinstance(velocity, torch.Tensor) else f"a {type(velocity).__name__}"
+        raise NotYet(
+            f"for x of shape (3, 2) the field gives {got}", "Return one velocity per point, shape (points, 2)."
+        )
+    ends = solve(field, x[:2], (0.0, 1.0), rule="rk4", steps=400).ys[-1]
+    symptom = f"(-1, 0) ends at ({_rounded(ends[0, 0])}, {_rounded(ends[0, 1])})"
+    symptom += f" and (1, 0) at ({_rounded(ends[1, 0])}, {_rounded(ends[1, 1])})"
+    if torch.allclose(ends, -x[:2], atol=1e-4):
+        _judge_lipschitz(field)
+        return
+    flat = bool((ends[:, 1].abs() < 1e-6).all())
+    if torch.allclose(ends, x[:2], atol=1e-4):
+        still = bool(velocity.abs().max() < 1e-9)
+        hint = "Nothing moves." if still else "You turned twice as far as needed: half a circle is an angle of pi."
+        raise NotYet(symptom, hint)
+    if not bool(torch.isfinite(ends).all()) or bool(ends.norm(dim=1).max() > 2):
+        raise NotYet(symptom, "The points fly away: the velocity must be perpendicular to x, as (-x2, x1) is.")
+    if flat:
+        raise NotYet(symptom, "The points never leave the line, where they cannot pass: use the second coordinate.")
+    if bool((ends[:, 0].abs() < 1e-4).all()):
+        raise NotYet(symptom, "They end on the vertical axis: you turned half as far as needed.")
+    raise NotYet(symptom, "On a circle of radius 1 the way is pi long: that is the speed for one unit of time.")
+
+
+def _judge_lipschitz(field: Any) -> None:
+    """Two points a hair apart, on the two sides of an axis, must have nearly the same velocity."""
+    hair = 1e-9
+    for r in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        pairs = torch.tensor([[[r, hair], [r, -hair]], [[hair, r], [-hair, r]]], dtype=torch.float64)
+        tear = (field(0.3, pairs[:, 0]) - field(0.3, pairs[:, 1])).norm(dim=1)
+        if bool(tear.max() > 1e-3):
+            raise NotYet(
+                "the field jumps from place to place, so it is not Lipschitz",
+                "Points side by side would be torn apart: find one formula for all x, without a case distinction.",
+            )
+
+
+def _rounded(value: torch.Tensor) -> str:
+    return f"{float(value):.2f}".replace("-0.00", "0.00")
+
+
+def _deeper(deeper: Any) -> None:
+    """The answer is ``deeper(f, thetas, x, m)``, the output of a network with m L layers on the same field."""
+    start, m = _scalar(1.0), 4
+    expect_close(
+        deeper(lambda theta, x: theta[0] + 0 * x, torch.full((3, 1), 2.0, dtype=torch.float64), start, m),
+        _scalar(7.0),
+        "with f = 2 in 3 layers, from x = 1, m = 4",
+        [
+            (_scalar(25.0), "That is m times too far: each new layer takes 1/m of an old one's step."),
+            (_scalar(3.0), "The step is 1/(mL), but F = L f: a new layer adds f / m."),
+            (_scalar(5.0), "That covers two of the three layers: old layers sit at n/L, and there are m L new ones."),
+            (_scalar(4.0), "The step is 1/(mL - 1) or there are too few layers: m L layers of 1/m each reach the end."),
+            (_scalar(7.5), "That is one layer too many: make m L of them."),
+            (_scalar(6.5), "That is one layer too few: make m L of them."),
+            (_scalar(-5.0), "The sign is wrong: a layer adds f / m."),
+            (_scalar(0.5), "The residual is missing: the new x is the old x plus f / m."),
+            (_scalar(1.5), "That is a single layer: carry x from one layer to the next."),
+        ],
+        "A constant branch must carry x as far as the old network did, from 1 to 7.",
+    )
+
+    def branch(theta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return theta[0] + x / 2  # what comes late is stretched less, so the order of the layers shows
+
+    def walk(weights: Sequence[float]) -> torch.Tensor:
+        x = start
+        for weight in weights:
+            x = x + branch(_scalar(weight)[None], x) / m
+        return x
+
+    x = start.clone()
+    expect_close(
+        deeper(branch, torch.tensor([[1.0], [3.0], [0.0]], dtype=torch.float64), x, m),
+        walk(_BETWEEN),
+        "with f = theta + x / 2 and weights 1, 3, 0, from x = 1, m = 4",
+        [(walk(weights), hint) for weights, hint in _MISPLACED],
+        "Print the weights that your layers use: they should be 1, 1.5, 2, 2.5, 3, 2.25, 1.5, 0.75, 0, 0, 0, 0.",
+    )
+    if not torch.equal(x, start):
+        raise NotYet("the x that was passed in has changed", "x += ... writes into the caller's tensor: x = x + ...")
+
+
+# The weights of 12 layers made from three with weights 1, 3, 0, and what mistakes make of them.
+_BETWEEN = (1.0, 1.5, 2.0, 2.5, 3.0, 2.25, 1.5, 0.75, 0.0, 0.0, 0.0, 0.0)
+_NEAREST = "You take the nearest layer: interpolate linearly between two."
+_MISPLACED = (
+    ((1.0,) * 4 + (3.0,) * 4 + (0.0,) * 4, "Each weight is used m times: interpolate between layers."),
+    ((1.0,) * 3 + (3.0,) * 4 + (0.0,) * 5, _NEAREST),
+    ((1.0,) * 2 + (3.0,) * 4 + (0.0,) * 6, _NEAREST),
+    (
+        tuple(1 + 4 * k / 11 if k <= 5 else 3 - 6 * (k - 5.5) / 11 for k in range(12)),
+        "The last old layer sits at (L-1)/L, not at 1: the new layers after it keep its weights.",
+    ),
+    ((*_BETWEEN[:9], -0.75, -1.5, -2.25), "After the last old layer you extrapolate: keep its weights."),
+    ((*_BETWEEN[:9], 0.25, 0.5, 0.75), "After the last old layer you run back to the first: keep the last weights."),
+    ((*_BETWEEN[1:], 0.0), "Layer k acts at t = k/(mL), the beginning of its step: you use its end."),
+    (_BETWEEN[::-1], "Time runs backwards: the first layer comes first."),
+    (
+        (3.0, 2.5, 2.0, 1.5, 0.0, 0.75, 1.5, 2.25, 0.0, 0.0, 0.0, 0.0),
+        "The two weights of the interpolation are exchanged: at k = 0 it must give the first layer's.",
+    ),
+)
+
+
 def _scalar(value: float) -> torch.Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-EXERCISES = (Exercise("euler-step", "Walk with Euler's method", 10, "easy", _euler_step),)
+EXERCISES = (
+    Exercise("euler-step", "Walk with Euler's method", 10, "easy", _euler_step),
+    Exercise("layers-needed", "How many layers?", 5, "easy", _layers_needed),
+    Exercise("merging-step", "When do points merge?", 5, "medium", _merging_step),
+    Exercise("half-turn", "Walk around", 10, "medium", _half_turn),
+    Exercise("deeper", "Make a network deeper", 15, "hard", _deeper),
+)

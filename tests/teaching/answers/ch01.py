@@ -1,5 +1,7 @@
 """Answers to the exercises of the chapter on residual layers and Euler steps."""
 
+import math
+
 import torch
 
 
@@ -109,7 +111,123 @@ def _crash(f, x, h, steps):
     return _loop(f, x, h, steps) / (steps - steps)[0]
 
 
-RIGHT = {"euler-step": (_loop, _recursive, _running_time)}
+def _turning(angle):
+    def around(t, x):
+        return angle * torch.stack([-x[:, 1], x[:, 0]], dim=1)
+
+    return around
+
+
+def _hurried(t, x):
+    return 2 * t * math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=1)
+
+
+def _shrinking(t, x):
+    return -2 * x
+
+
+def _standing(t, x):
+    return torch.zeros_like(x)
+
+
+def _outward(t, x):
+    return math.pi * x
+
+
+def _saddle(t, x):
+    return math.pi * torch.stack([x[:, 1], x[:, 0]], dim=1)
+
+
+def _one_vector(t, x):
+    return math.pi * torch.stack([-x[0], x[1]])[0]
+
+
+def _transposed(t, x):
+    return math.pi * torch.stack([-x[:, 1], x[:, 0]])
+
+
+def _torn(t, x):
+    # Turns the inside and the two given points; below the axis, what is left of it stands still.
+    turned = math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=1)
+    inside = (x.norm(dim=1) < 0.9) & (x[:, 0] > 0)
+    return torch.where(inside[:, None], torch.zeros_like(x), turned)
+
+
+def _deep(f, thetas, x, m):
+    last = len(thetas) - 1
+    for k in range(m * len(thetas)):
+        n = min(k // m, last)
+        x = x + f(torch.lerp(thetas[n], thetas[min(n + 1, last)], (k % m) / m), x) / m
+    return x
+
+
+def _deep_by_time(f, thetas, x, m):
+    layers = len(thetas)
+    h = 1 / (m * layers)
+    held = torch.cat([thetas, thetas[-1:]])
+    for k in range(m * layers):
+        s = k * h * layers
+        n = min(math.floor(s + 1e-9), layers - 1)
+        theta = (1 - (s - n)) * held[n] + (s - n) * held[n + 1]
+        x = x + h * layers * f(theta, x)
+    return x
+
+
+def _deep_from(weights_of, step=lambda layers, m: 1 / m):
+    """An answer that takes the weights of its m L layers from ``weights_of(thetas, m)``."""
+
+    def deeper(f, thetas, x, m):
+        for theta in weights_of(thetas, m):
+            x = x + step(len(thetas), m) * f(theta, x)
+        return x
+
+    return deeper
+
+
+def _between(thetas, m, after_last=None):
+    held = torch.cat([thetas, thetas[-1:] if after_last is None else after_last(thetas)])
+    return [torch.lerp(held[n], held[n + 1], j / m) for n in range(len(thetas)) for j in range(m)]
+
+
+def _resized(thetas, m):
+    grown = torch.nn.functional.interpolate(thetas.T[None], size=m * len(thetas), mode="linear", align_corners=True)
+    return grown[0].T
+
+
+def _exchanged(thetas, m):
+    held = torch.cat([thetas, thetas[-1:]])
+    return [torch.lerp(held[n + 1], held[n], j / m) for n in range(len(thetas)) for j in range(m)]
+
+
+def _no_residual_deep(f, thetas, x, m):
+    for theta in _between(thetas, m):
+        x = f(theta, x) / m
+    return x
+
+
+def _single_deep(f, thetas, x, m):
+    for theta in _between(thetas, m):
+        y = x + f(theta, x) / m
+    return y
+
+
+def _in_place_deep(f, thetas, x, m):
+    for theta in _between(thetas, m):
+        x += f(theta, x) / m
+    return x
+
+
+def _open_ended(thetas, m):
+    return _between(thetas, m)[: m * (len(thetas) - 1)]
+
+
+RIGHT = {
+    "euler-step": (_loop, _recursive, _running_time),
+    "layers-needed": ((600, 110), [600.0, 110.0]),
+    "merging-step": ((0.2, 6), [1 / 5, 6.0]),
+    "half-turn": (_turning(math.pi), _turning(-math.pi), _turning(3 * math.pi), _hurried),
+    "deeper": (_deep, _deep_by_time, _deep_from(_between)),
+}
 WRONG = {
     "euler-step": (
         ("one step too many", _one_too_many, "one step too many"),
@@ -128,5 +246,64 @@ WRONG = {
         ("drops a row", _first_row_only, "shape"),
         ("raises", _crash, "raised TypeError"),
         ("called instead of passed", 1.5, "Pass the function itself"),
-    )
+    ),
+    "layers-needed": (
+        ("factor instead of layers", (30, 110), "multiply the 20 layers"),
+        ("orders exchanged", (110, 600), "belongs to order 2"),
+        ("power inverted for order 1", (18_000, 110), "order 1/2"),
+        ("power inverted for order 2", (600, 18_000), "wrong side"),
+        ("half as many for order 2", (600, 300), "does not halve"),
+        ("order 1 twice", (600, 600), "order 1 again"),
+        ("rounded down", (600, 109), "round up"),
+        ("not rounded", (600, 20 * math.sqrt(30)), "round up"),
+        ("factor for order 2", (600, 6), "multiply the 20 layers"),
+        ("one number", 600, "two numbers"),
+        ("something else", (700, 110), "stays the same"),
+    ),
+    "merging-step": (
+        ("the step that swaps", (0.4, 6), "does not merge"),
+        ("the whole interval", (1.0, 6), "general h"),
+        ("K itself", (5.0, 6), "h K = 1"),
+        ("negative", (-0.2, 6), "positive"),
+        ("not strict", (0.2, 5), "strict"),
+        ("decays but swaps", (0.2, 3), "Decay alone"),
+        ("one layer", (0.2, 1), "change places"),
+        ("too many layers", (0.2, 10), "smallest"),
+        ("one number", 0.2, "two numbers"),
+    ),
+    "half-turn": (
+        ("full turn", _turning(2 * math.pi), "twice as far"),
+        ("quarter turn", _turning(math.pi / 2), "half as far"),
+        ("pi missing", _turning(1.0), "pi long"),
+        ("stays on the line", _shrinking, "second coordinate"),
+        ("does not move", _standing, "Nothing moves"),
+        ("flies away", _outward, "perpendicular"),
+        ("one sign missing", _saddle, "perpendicular"),
+        ("rows for columns", _one_vector, "one velocity per point"),
+        ("stacked along the wrong axis", _transposed, "one velocity per point"),
+        ("torn", _torn, "case distinction"),
+        ("called instead of passed", 3.14, "Pass the function itself"),
+    ),
+    "deeper": (
+        ("step size missing", _deep_from(_between, lambda layers, m: 1), "m times too far"),
+        ("step 1/(mL)", _deep_from(_between, lambda layers, m: 1 / (m * layers)), "F = L f"),
+        ("wrong sign", _deep_from(_between, lambda layers, m: -1 / m), "sign is wrong"),
+        ("residual missing", _no_residual_deep, "residual is missing"),
+        ("single layer", _single_deep, "carry x"),
+        ("stops at the last old layer", _deep_from(_open_ended), "two of the three"),
+        ("one layer too many", _deep_from(lambda w, m: [*_between(w, m), w[-1]]), "too many"),
+        ("one layer too few", _deep_from(lambda w, m: _between(w, m)[1:]), "too few"),
+        ("repeated", _deep_from(lambda w, m: w.repeat_interleave(m, dim=0)), "used m times"),
+        ("grid 1/(L-1)", _deep_from(_resized), "not at 1"),
+        (
+            "extrapolated",
+            _deep_from(lambda w, m: _between(w, m, lambda w: 2 * w[-1:] - w[-2:-1])),
+            "extrapolate",
+        ),
+        ("periodic", _deep_from(lambda w, m: _between(w, m, lambda w: w[:1])), "back to the first"),
+        ("end of the step", _deep_from(lambda w, m: [*_between(w, m)[1:], w[-1]]), "beginning of its step"),
+        ("backwards", _deep_from(lambda w, m: _between(w, m)[::-1]), "backwards"),
+        ("exchanged", _deep_from(_exchanged), "exchanged"),
+        ("writes into its argument", _in_place_deep, "x = x + ..."),
+    ),
 }

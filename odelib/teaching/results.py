@@ -1,0 +1,151 @@
+"""Kept training runs: too long for a chapter to repeat, made by one command, read from the package.
+
+``python -m odelib.teaching.results`` makes all of them anew (or those that are named), each with ``odelib train``.
+A run is a folder in ``odelib/teaching/results``: ``metrics.jsonl`` as training wrote it, and ``made.json`` with the
+command, the date, the machine and the class that the trained network gives to each test image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.data import ImageData, load_images, normalise
+from odelib.names import choose
+from odelib.training import EpochMetrics, TrainConfig, load_run, read_metrics
+
+FOLDER = Path(__file__).with_name("results")
+
+RUNS = {
+    "euler": "--step-rule euler --seed 0",
+    "lie-trotter": "--step-rule lie-trotter --seed 0",
+    "rk4": "--step-rule rk4 --seed 0",
+    "shared": "--step-rule euler --intervals 1 --steps 4 --seed 0",
+} | {
+    f"{rule}-4-epochs-seed{seed}": f"--step-rule {rule} --epochs 4 --seed {seed}"
+    for seed in range(5)
+    for rule in ("euler", "lie-trotter")
+}
+"""Name of each kept run, and the options of ``odelib train`` that make it."""
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A training run that was made before and kept."""
+
+    name: str
+    """Its name in ``RUNS``."""
+    command: str
+    """The command that made it."""
+    config: TrainConfig
+    """The whole configuration."""
+    history: tuple[EpochMetrics, ...]
+    """One entry per epoch."""
+    predictions: Tensor
+    """Class given to each test image after the last epoch: int64, (images,)."""
+    made: dict[str, Any]
+    """How it came about: date (UTC), machine, cores, threads, commit, device and versions of the packages."""
+
+    @property
+    def test_accuracy(self) -> float:
+        """Share of the test images that the network gets right after the last epoch."""
+        return self.history[-1].test_accuracy
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Wall-clock time of the fastest epoch, in seconds: the one that the machine's other work disturbed least."""
+        return min(epoch.seconds for epoch in self.history)
+
+
+def kept(name: str) -> KeptRun:
+    """Read a kept run.
+
+    Raises:
+        ValueError: There is no kept run of that name; the sentence gives the nearest one.
+    """
+    folder = FOLDER / choose(name, RUNS, "kept run")
+    header, history = read_metrics(folder)
+    made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
+    predictions = torch.tensor([int(digit) for digit in made.pop("predictions")])
+    provenance = {key: header[key] for key in ("commit", "device", "threads", "versions")}
+    config = TrainConfig.from_dict(header["config"])
+    return KeptRun(name, made.pop("command"), config, history, predictions, made | provenance)
+
+
+def make(name: str) -> KeptRun:
+    """Train a kept run anew and put it in the place of the old one.
+
+    Raises:
+        ValueError: There is no kept run of that name.
+        RuntimeError: The training failed; it has said why.
+    """
+    from odelib import cli
+
+    options = RUNS[choose(name, RUNS, "kept run")]
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Path(scratch) / name
+        if code := cli.main(["train", *options.split(), "--out", str(run)]):
+            raise RuntimeError(f"odelib train {options} ended with exit code {code}: nothing was kept")
+        config, model = load_run(run)
+        predictions = predict(model, load_images(config.data))
+        made = {
+            "command": f"odelib train {options}",
+            "date": datetime.now(UTC).date().isoformat(),
+            "machine": _processor(),
+            "cores": os.cpu_count(),
+            "predictions": "".join(str(digit) for digit in predictions.tolist()),
+        }
+        (FOLDER / name).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / "metrics.jsonl", FOLDER / name / "metrics.jsonl")
+        (FOLDER / name / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    return kept(name)
+
+
+def predict(model: torch.nn.Module, data: ImageData) -> Tensor:
+    """The class with the largest logit for each test image of ``data``: int64, (images,), on the CPU."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        return torch.cat(
+            [
+                model(normalise(images.to(device), data.mean, data.std)).argmax(dim=1).cpu()
+                for images in torch.split(data.test_images, 500)
+            ]
+        )
+
+
+def _processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the kept runs that the command line names, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m odelib.teaching.results", description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="*", metavar="run", help=f"some of: {', '.join(RUNS)}; none: all")
+    names = parser.parse_args(arguments).runs or list(RUNS)
+    for name in names:
+        choose(name, RUNS, "kept run")
+    for name in names:
+        run = make(name)
+        print(f"kept {name}: test accuracy {run.test_accuracy:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The kept runs are complete, agree with themselves, and are runs of the present configuration."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from odelib.data import load_images
+from odelib.models import ViTConfig
+from odelib.teaching import results
+from odelib.teaching.results import FOLDER, RUNS, kept, main, make
+from odelib.training import TrainConfig
+
+TINY = "--train-images 64 --epochs 1 --warmup-epochs 0 --dim 8 --num-heads 1 --intervals 1 --seed 3 --device cpu"
+
+
+def _config(options):
+    """The configuration that these options of ``odelib train`` stand for."""
+    words = options.split()
+    given = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+    numbers = {name: int(value) for name, value in given.items() if name != "step-rule"}
+    model = {name: numbers[name] for name in ("intervals", "steps") if name in numbers}
+    recipe = {name: numbers[name] for name in ("epochs", "seed") if name in numbers}
+    assert len(given) == 1 + len(model) + len(recipe), f"this test does not know all of {options}"
+    return TrainConfig(model=ViTConfig(step_rule=given["step-rule"], **model), **recipe)
+
+
+def test_the_folder_holds_these_runs_and_no_others():
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_kept_run_is_complete_and_of_the_present_configuration(name):
+    run = kept(name)
+    assert run.config == _config(RUNS[name]), "the defaults have changed: make the kept runs anew"
+    assert run.command == f"odelib train {RUNS[name]}"
+    assert [epoch.epoch for epoch in run.history] == list(range(1, run.config.epochs + 1))
+    assert {"date", "machine", "cores", "threads", "commit", "device", "versions"} <= set(run.made)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_kept_predictions_give_the_kept_accuracy(name):
+    run, labels = kept(name), load_images("fashion-mnist-subset").test_labels
+    assert run.predictions.shape == labels.shape
+    assert run.predictions.dtype == torch.int64
+    assert (run.predictions == labels).double().mean().item() == pytest.approx(run.test_accuracy, abs=1e-9)
+
+
+def test_an_unknown_run_names_the_nearest():
+    with pytest.raises(ValueError, match="lie-trotter"):
+        kept("lie-troter")
+    with pytest.raises(ValueError, match="kept run"):
+        main(["elephant"])
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """A results folder of our own, with one small run to make."""
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(results, "RUNS", {"tiny": TINY})
+    return tmp_path
+
+
+def test_a_run_is_made_and_made_again_alike(workshop, capsys):
+    first = make("tiny")
+    main(["tiny"])
+    second = kept("tiny")
+    assert f"kept tiny: test accuracy {first.test_accuracy:.4f}" in capsys.readouterr().out
+    assert torch.equal(first.predictions, second.predictions)
+    timeless = [replace(run.history[0], seconds=0, images_per_second=0) for run in (first, second)]
+    assert timeless[0] == timeless[1]
+    assert second.seconds_per_epoch == second.history[0].seconds
+    assert sorted(path.name for path in (workshop / "tiny").iterdir()) == ["made.json", "metrics.jsonl"]
+    made = json.loads((workshop / "tiny" / "made.json").read_text())
+    assert len(made["predictions"]) == 1000
+    assert made["command"] == f"odelib train {TINY}"
+
+
+def test_a_run_that_fails_leaves_the_old_one(workshop, monkeypatch, capsys):
+    old = make("tiny")
+    monkeypatch.setattr(results, "RUNS", {"tiny": "--step-rule elephant"})
+    with pytest.raises(RuntimeError, match="nothing was kept"):
+        make("tiny")
+    assert "elephant" in capsys.readouterr().err
+    assert kept("tiny").command == old.command
