@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.solvers.arithmetic import Leaves, leaves_of, like, read
+from odelib.solvers.arithmetic import Leaves, leaves_of, like
 from odelib.solvers.runge_kutta import Step
 
 _CORRECTIONS = 3
@@ -64,23 +64,22 @@ class EventSearch:
 
     Args:
         events: The events, on leaves.
-        t: Initial time.
-        y: Initial state.
     """
 
-    def __init__(self, events: Sequence[Event], t: float, y: Leaves) -> None:
+    def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
-        with torch.no_grad():
-            self.before = read([event.value(t, y) for event in events])
+        self.before: list[float] = []
 
+    @torch.no_grad()
     def probe(self, step: Step) -> list[Tensor]:
-        """Return the values of all events at the end of a step."""
-        with torch.no_grad():
-            return [event.value(step.end, step.y1) for event in self.events]
+        """Return the values of all events at the end of a step; of the first step, then also those at its beginning."""
+        values = [event.value(step.end, step.y1) for event in self.events]
+        return values if self.before else [*values, *(event.value(step.t, step.y0) for event in self.events)]
 
-    def in_step(self, step: Step, after: Sequence[float]) -> list[tuple[float, int]]:
+    def in_step(self, step: Step, probed: Sequence[float]) -> list[tuple[float, int]]:
         """Return (time, number of the event) for the crossings in an accepted step, up to a first terminal one."""
-        before, self.before = self.before, list(after)
+        after, first = list(probed[: len(self.events)]), list(probed[len(self.events) :])
+        before, self.before = self.before or first, after
         sign = 1.0 if step.h > 0 else -1.0
         found = [
             (self._locate(step, event, old, new), number)
