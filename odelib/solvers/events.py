@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from odelib.solvers.arithmetic import Leaves, leaves_of, like
+from odelib.solvers.motion import first_order, moved, slopes_at
 from odelib.solvers.runge_kutta import Step
 
 _CORRECTIONS = 3
@@ -138,21 +139,20 @@ def with_gradient(event: Event, field: Any, t: float, y: Leaves) -> tuple[Tensor
         y: State there, with the graph of the solve at that time held fixed.
     """
     leaves = leaves_of(y)
-    device = leaves[0].device
-    time = torch.full((), t, dtype=torch.float64, device=device)
-    with torch.no_grad():
-        slope = leaves_of(field(t, y))
-    with torch.enable_grad():
-        free_t = time.clone().requires_grad_()
-        free_y = [leaf.detach().requires_grad_() for leaf in leaves]
-        value = event.function(free_t, like(y, free_y))
-        partials = torch.autograd.grad(value, [free_t, *free_y], allow_unused=True)
-        by_t, by_y = partials[0], partials[1:]
-        rate = torch.zeros_like(time) if by_t is None else by_t.double()
-        for part, f in zip(by_y, slope, strict=True):
-            if part is not None:
-                rate = rate + (part.conj() * f).real.sum().double()
-        moving = event.function(time, y)
-        shift = -(moving - moving.detach()).double() / rate
-        moved = [leaf + (f * shift).to(leaf.dtype) for leaf, f in zip(leaves, slope, strict=True)]
-    return time + shift, like(y, moved)
+    time = torch.full((), t, dtype=torch.float64, device=leaves[0].device)
+    if not torch.is_grad_enabled():
+        return time, y
+    free_t = time.clone().requires_grad_()
+    free_y = [leaf.detach().requires_grad_() for leaf in leaves]
+    value = event.function(free_t, like(y, free_y))
+    if not value.requires_grad:
+        return time, y
+    slopes = slopes_at(field, t, y)
+    by_t, *by_y = torch.autograd.grad(value, [free_t, *free_y], allow_unused=True)
+    rate = torch.zeros_like(time) if by_t is None else by_t.double()
+    for part, slope in zip(by_y, slopes, strict=True):
+        if part is not None:
+            rate = rate + (part.conj() * slope).real.sum().double()
+    moving = event.function(time, y)
+    shift = first_order(-(moving - moving.detach()).double() / rate)
+    return time + shift, moved(y, slopes, shift)

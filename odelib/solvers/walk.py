@@ -46,6 +46,15 @@ class Watchers:
     rejected: Callable[[float, Any, float], Any] | None = None
     probe: Callable[[Step], list[Tensor]] | None = None
 
+    def shifted(self, start: float, stop: float) -> "Watchers":
+        """Return watchers of a walk in time from 0 to 1 that tell these of one from ``start`` to ``stop``."""
+        span = stop - start
+
+        def told(call: Callable[[float, Any, float], Any] | None) -> Callable[[float, Any, float], Any] | None:
+            return None if call is None else lambda s, y, h: call(start + s * span, y, h * span)
+
+        return Watchers(told(self.tried), told(self.accepted), told(self.rejected), self.probe)
+
 
 def walk_grid(
     taker: GridStep,

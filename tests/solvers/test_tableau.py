@@ -19,7 +19,7 @@ def test_the_stability_function_of_rk4_is_its_taylor_polynomial():
 
 
 def test_dense_weights_must_end_in_the_weights():
-    with pytest.raises(ValueError, match="row 1 of b_dense sums to 0.4, it must sum to 0.5"):
+    with pytest.raises(ValueError, match=r"row 1 of b_dense sums to 0\.4, it must sum to 0.5"):
         Tableau("broken", 2, **HEUN, b_dense=((1.0, -0.5), (0.0, 0.4)), dense_order=2)
 
 

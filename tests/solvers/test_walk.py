@@ -54,7 +54,7 @@ def bodies(t, y):
 PERIOD = 17.0652165601579625588917206249
 PROBLEMS = {
     "lorenz": (lorenz, [1.0, 1.0, 1.0], 1.0),
-    "arenstorf": (arenstorf, [0.994, 0.0, 0.0, -2.00158510637908252240537862224], PERIOD / 2),
+    "arenstorf": (arenstorf, [0.994, 0.0, 0.0, -2.00158510637908252240537862224], 2.0),
     "brusselator": (brusselator, [1.5, 3.0], 4.0),
     "van-der-pol": (van_der_pol, [2.0, 0.0], 5.0),
     "bodies": (bodies, GENERATOR.normal(size=600).tolist(), 0.5),
