@@ -58,12 +58,46 @@ class Wrapped:
         self.field = field
         if hasattr(field, "terms"):
             self.terms: tuple[Any, ...] = tuple(self.around(term) for term in field.terms)
-        if hasattr(field, "draw"):
-            self.draw: Callable[[Any], Any] = lambda y: self.around(field.draw(y))
 
-    def around(self, field: Any) -> "Wrapped":
+    def __getattr__(self, name: str) -> Any:
+        # Made when asked for: kept, it would hold this object that holds it.
+        if name == "draw" and hasattr(self.field, "draw"):
+            return self._draw
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def _draw(self, y: Any) -> Any:
+        return self._drawn(self.field.draw(y))
+
+    def _drawn(self, field: Any) -> Any:
+        """Return this wrapper around what was drawn: itself, where the field drew itself."""
+        return self if field is self.field else self.around(field)
+
+    def around(self, field: Any) -> Any:
         """Return this wrapper around another field."""
         raise NotImplementedError
+
+
+class Counted(Wrapped):
+    """A field whose evaluations are counted; one of a term counts as its share.
+
+    Args:
+        field: The field.
+        count: Called with the share of each evaluation.
+        share: What an evaluation counts.
+    """
+
+    def __init__(self, field: Any, count: Callable[[float], None], share: float = 1.0) -> None:
+        self.count, self.share = count, share
+        super().__init__(field)
+
+    def around(self, field: Any) -> "Wrapped":
+        """Return the count of a term."""
+        return Counted(field, self.count, self.share / len(self.field.terms))
+
+    def __call__(self, t: Any, y: Any) -> Any:
+        """Return field(t, y)."""
+        self.count(self.share)
+        return self.field(t, y)
 
 
 class Checked(Wrapped):
@@ -88,6 +122,25 @@ class Checked(Wrapped):
         for state, result in zip((y,) if single else y, (dy,) if single else dy, strict=True):
             check_result(state, result)
         return dy
+
+
+class CheckedOnce(Wrapped):
+    """A field whose first value is compared with the state; what it draws, and its terms, are not."""
+
+    def __init__(self, field: Any) -> None:
+        super().__init__(field)
+        self.first = True
+
+    def around(self, field: Any) -> Any:
+        """Return another field as it is."""
+        return field
+
+    def __call__(self, t: Any, y: Any) -> Any:
+        """Return field(t, y)."""
+        if self.first:
+            self.first = False
+            return Checked(self.field)(t, y)
+        return self.field(t, y)
 
 
 def check_result(y: Tensor, dy: Any) -> None:
