@@ -16,7 +16,7 @@ STEPS = {
         points=lambda times: [*(times[0] + (times[-1] - times[0]) * i / 8 for i in range(8)), times[-1]],
         interpolation="cubic",
     ),
-    "adaptive": Adaptive(rtol=1e-8, atol=1e-8),
+    "adaptive": Adaptive(rtol=1e-7, atol=1e-7),
 }
 MODES = {
     **GRADIENTS,
@@ -49,8 +49,10 @@ def inputs(times=(0.1, 0.4, 0.7)):
     return y0, torch.tensor(times, dtype=F64, requires_grad=True)
 
 
-@pytest.mark.parametrize("times", [(0.1, 0.4, 0.7), (0.7, 0.3, 0.1)], ids=["forwards", "backwards"])
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize(
+    ("steps", "times"),
+    [*((steps, (0.1, 0.4, 0.7)) for steps in STEPS), *((steps, (0.7, 0.3, 0.1)) for steps in ("steps", "adaptive"))],
+)
 @pytest.mark.parametrize("mode", [name for name in MODES if name not in ("checkpoint sqrt", "checkpoint 2")])
 def test_gradcheck_of_state_times_and_parameters(mode, steps, times):
     field, (y0, clock) = Swirl(), inputs(times)
@@ -147,7 +149,6 @@ def test_a_retained_graph_gives_the_same_gradient_twice(mode, steps):
 @pytest.mark.parametrize("mode", MODES)
 def test_the_graph_is_freed_without_the_garbage_collector(mode, steps):
     field, (y0, clock) = Swirl(), inputs()
-    gc.collect()
     gc.disable()
     try:
         solution = solve(field, y0, clock, rule=rule_for(STEPS[steps]), steps=STEPS[steps], gradient=MODES[mode])
@@ -176,7 +177,6 @@ def test_a_field_with_randomness_on_a_tree_is_freed_too(mode):
 
     field = Noisy()
     parameter = weakref.ref(field.rate)
-    gc.collect()
     gc.disable()
     try:
         solution = solve(field, (torch.ones(1),), (0.0, 1.0), steps=Grid(step_size=0.3), gradient=mode)

@@ -267,7 +267,6 @@ def test_events_are_refused_where_they_cannot_be(monkeypatch):
         odelib.odeint(field, y0, torch.tensor([0.0, 1.0]), method="euler", **never)
 
 
-@pytest.mark.parametrize("t_grad", [False, True])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -275,22 +274,23 @@ def test_events_are_refused_where_they_cannot_be(monkeypatch):
         {"adjoint_options": {"norm": "seminorm"}},
         {"adjoint_options": {"norm": lambda tensors: max(tensor.abs().max() for tensor in tensors if tensor.numel())}},
         {"adjoint_rtol": 1e-7, "adjoint_atol": 1e-8, "adjoint_method": "dopri5", "adjoint_options": {}},
-        {"method": "rk4", "options": {"step_size": 0.01}},
+        {"method": "rk4", "options": {"step_size": 0.02}},
         {"method": "dopri8"},
-        {"method": "rk4", "options": {"step_size": 0.01, "perturb": True}},
+        {"method": "rk4", "options": {"step_size": 0.02, "perturb": True}},
     ],
     ids=str,
 )
-def test_the_adjoint_has_the_gradients_of_torchdiffeq(arguments, t_grad):
+def test_the_adjoint_has_the_gradients_of_torchdiffeq(arguments):
     results = []
     for library in (odelib, torchdiffeq):
         field, y0 = Field(), Y0.clone().requires_grad_()
-        t = TIMES.clone().requires_grad_(t_grad)
+        t = TIMES.clone().requires_grad_()
         ys = library.odeint_adjoint(field, y0, t, **{"rtol": 1e-9, "atol": 1e-10} | arguments)
-        wanted = (y0, field.weight, t) if t_grad else (y0, field.weight)
-        results.append((ys.detach(), *torch.autograd.grad((ys**2).sum(), wanted)))
+        results.append((ys.detach(), *torch.autograd.grad((ys**2).sum(), (y0, field.weight, t))))
     for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+        # On a grid, both are off by the same order of the step and not by the same number.
+        loose = 1e-4 if "method" in arguments else 1e-5
+        torch.testing.assert_close(ours, theirs, rtol=loose, atol=loose)
 
 
 def test_a_callable_adjoint_norm_sees_time_state_adjoint_and_parameters():

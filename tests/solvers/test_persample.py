@@ -16,7 +16,7 @@ def relax(t, y):
     return -RATES[: len(y)] * (y - torch.cos(torch.as_tensor(t, dtype=F64)))
 
 
-@pytest.mark.parametrize("rule", ["heun", "bosh3", "tsit5", "dopri5", "dopri8", "cash-karp"])
+@pytest.mark.parametrize("rule", ["bosh3", "tsit5", "dopri8"])
 def test_each_sample_is_as_if_solved_alone(rule):
     y0 = torch.tensor([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5], [1.0, 1.5]], dtype=F64)
     tolerance = 1e-3 if rule in ("heun", "bosh3") else 1e-7
