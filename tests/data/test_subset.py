@@ -1,5 +1,6 @@
 """The bundled Fashion-MNIST subset, and the script that makes it."""
 
+import gzip
 import hashlib
 import os
 import subprocess
@@ -103,7 +104,7 @@ def small_originals(
     folder = tmp_path / "originals"
     write_idx(folder, 3)
     for name in FILES:
-        content = fashion_mnist.gzip.decompress((folder / f"{name}.gz").read_bytes())
+        content = gzip.decompress((folder / f"{name}.gz").read_bytes())
         monkeypatch.setitem(fashion_mnist.FASHION_MNIST_SHA256, name, hashlib.sha256(content).hexdigest())
     return folder
 
@@ -135,7 +136,7 @@ def test_script_reads_uncompressed_files_as_well(small_originals: Path) -> None:
     compressed = make_subset.make_subset(small_originals)
     for name in FILES:
         path = small_originals / f"{name}.gz"
-        (small_originals / name).write_bytes(fashion_mnist.gzip.decompress(path.read_bytes()))
+        (small_originals / name).write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
     assert make_subset.make_subset(small_originals) == compressed
 
