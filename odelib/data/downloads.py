@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import sys
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ def find(source: Source, root: str | os.PathLike[str] | None = None) -> Path | N
     """
     for folder in _folders(root):
         for place in (source.place, *source.others):
-            if any((folder / place / mark).is_file() for mark in source.marks):
+            # Not Path.is_file, which raises where a folder may not be looked into.
+            if any(os.path.isfile(folder / place / mark) for mark in source.marks):
                 return folder / place
     return None
 
@@ -113,13 +115,17 @@ def _download(source: Source, folder: Path) -> Path:
     An interruption at any moment so leaves nothing that could be taken for the data set, and the next call goes on
     with what has arrived. A lock makes a second process wait and then find what the first one has downloaded.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     arriving, target = folder / f".{source.own}.download", folder / source.place
     try:
         arriving.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f".{source.own}.lock")
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another process, which is downloading {source.title} into {folder}", file=sys.stderr)
+            lock.acquire()
     except OSError as error:
         raise DataError(
             f"{source.title} is not in {folder} and cannot be downloaded into it ({error.strerror}): "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from torchvision import datasets
 
 from odelib.data import IMAGE_SETS, DataError, data_folder, downloads, fashion_mnist, load_images
@@ -285,6 +286,23 @@ def test_killed_at_any_moment_and_taken_up_again(server: Any, tmp_path: Path) ->
         found = find_or_download(source, tmp_path / str(step), True)
         assert {path.name: path.read_bytes() for path in found.iterdir()} == server.files
         assert len(server.asked) - asked == [2, 2, 1, 1, 0, 0][step - 1]
+
+
+def test_a_second_process_says_that_it_waits(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, other = text_source(server), FileLock(tmp_path / ".own.lock")
+    other.acquire()
+    acquire = FileLock.acquire
+
+    def released_later(lock: FileLock, timeout: float | None = None) -> object:
+        if timeout is None:
+            other.release()
+        return acquire(lock, timeout)
+
+    monkeypatch.setattr(FileLock, "acquire", released_later)
+    find_or_download(source, tmp_path, True)
+    assert capsys.readouterr().err.startswith("waiting for another process, which is downloading Tiny Shakespeare into")
 
 
 def test_two_processes_download_once(server: Any, tmp_path: Path) -> None:

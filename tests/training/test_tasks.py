@@ -258,6 +258,27 @@ def test_more_items_than_there_are_is_refused(
         make(data, subwords, replace(recipe, train_images=25), CPU)
 
 
+@pytest.mark.gpu
+def test_batches_do_not_depend_on_the_device(
+    characters: CharacterData,
+    intents: IntentData,
+    translation: TranslationData,
+    subwords: Subwords,
+    recipe: TrainConfig,
+) -> None:
+    cuda = Runtime.choose("cuda")
+    for make in (
+        lambda runtime: character_task(characters, recipe, runtime, width=10),
+        lambda runtime: intent_task(intents, subwords, recipe, runtime),
+        lambda runtime: translation_task(translation, subwords, recipe, runtime),
+    ):
+        for there, here in zip(make(cuda).epoch(0), make(CPU).epoch(0), strict=True):
+            tensors = (*there.inputs, there.targets)
+            assert all(tensor.is_cuda for tensor in tensors)
+            assert all(map(torch.equal, [tensor.cpu() for tensor in tensors], (*here.inputs, here.targets)))
+            assert there.count == here.count
+
+
 # Training and measuring
 
 
