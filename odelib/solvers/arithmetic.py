@@ -146,7 +146,7 @@ class _OnLeaves(Wrapped):
         self.tree = tree
         super().__init__(field)
         if hasattr(field, "draw"):
-            self.draw = lambda y: self.around(field.draw(tree.tree(y)))
+            self.draw = lambda y: Wrapped._drawn(self, tree.tree(y))
 
     def around(self, field: Any) -> Wrapped:
         return _OnLeaves(field, self.tree)

@@ -59,7 +59,12 @@ class Wrapped:
         if hasattr(field, "terms"):
             self.terms: tuple[Any, ...] = tuple(self.around(term) for term in field.terms)
         if hasattr(field, "draw"):
-            self.draw: Callable[[Any], Any] = lambda y: self.around(field.draw(y))
+            self.draw: Callable[[Any], Any] = self._drawn
+
+    def _drawn(self, y: Any) -> Any:
+        drawn = self.field.draw(y)
+        # A field that draws nothing, such as a module in evaluation, stays the same: what is known of it stays good.
+        return self if drawn is self.field else self.around(drawn)
 
     def around(self, field: Any) -> "Wrapped":
         """Return this wrapper around another field."""
