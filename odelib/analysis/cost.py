@@ -68,15 +68,16 @@ def activation_memory(function: Callable[..., Tensor], *inputs: Any) -> int:
     kept: dict[int, torch.UntypedStorage] = {}
 
     def pack(saved: Tensor) -> Tensor:
-        storage = saved.untyped_storage()
-        kept[storage._cdata] = storage  # held, so that no later storage takes its place in memory
+        owner = saved if saved._base is None else saved._base
+        if not (owner.is_leaf and owner.requires_grad):  # else a parameter, which is there anyhow
+            storage = saved.untyped_storage()
+            kept[storage._cdata] = storage  # held, so that no later storage takes its place in memory
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
         result = function(*inputs)
     _check_gradient(result)
-    known = [*tensors, *(function.parameters() if isinstance(function, nn.Module) else ())]
-    given = {tensor.untyped_storage()._cdata for tensor in known}
+    given = {tensor.untyped_storage()._cdata for tensor in tensors}
     return sum(storage.nbytes() for key, storage in kept.items() if key not in given)
 
 

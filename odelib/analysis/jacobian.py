@@ -1,15 +1,16 @@
 """Singular values of Jacobians, by products with vectors: the Jacobian itself is never formed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vjp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from odelib.analysis._products import push
-from odelib.analysis.depth import steps_of, trajectory
+from odelib.analysis.depth import steps_of
 from odelib.layers import DepthBlock
 
 
@@ -90,35 +91,30 @@ def _orthogonal(basis: Float[Tensor, "batch rows size"], v: Float[Tensor, "batch
     return v
 
 
-@torch.no_grad()
 def singular_values_by_step(
-    depth: DepthBlock,
-    x: Float[Tensor, "batch *shape"],
+    model: nn.Module,
+    *inputs: Any,
     count: int = 1,
-    *,
     iterations: int | None = None,
     seed: int = 0,
+    depth: DepthBlock | None = None,
 ) -> Float[Tensor, "steps batch {count}"]:
-    """Return the largest singular values of the Jacobian of each step of ``depth``, along its own states.
+    """Return the largest singular values of the Jacobian of each step of a network, along its own states.
 
-    All equal to 1 for a step that moves states without stretching; their products bound those of the whole depth.
+    A sample's whole state, all its tokens, counts as one vector. All values are 1 for a step that moves states without
+    stretching; the products of the largest bound those of the whole depth.
 
     Args:
-        depth: The depth of a model, in evaluation mode.
-        x: State at time 0, such as ``vit.embed(images)``; a sample's state counts as one vector.
+        model: A model, or the depth of one, as in `steps_of`.
+        *inputs: What the model is called with.
         count: How many singular values per sample and step.
         iterations: As in `singular_values`.
         seed: As in `singular_values`.
+        depth: As in `steps_of`.
 
     Raises:
-        ValueError: ``count`` or ``iterations`` is out of range.
+        ValueError: ``count`` or ``iterations`` is out of range, or the model has no depth, or several and none is
+            named.
     """
-    states = trajectory(depth, x).states
-    rows = []
-    for (field, t, h), state in zip(steps_of(depth), states[:-1], strict=True):
-
-        def step(y: Tensor, field: object = field, t: float = t, h: float = h) -> Tensor:
-            return depth.rule.step(field, t, h, y, None)[0]  # type: ignore[arg-type]
-
-        rows.append(singular_values(step, state, count, iterations=iterations, seed=seed))
-    return torch.stack(rows)
+    steps = steps_of(model, *inputs, depth=depth)
+    return torch.stack([singular_values(s.map, s.before, count, iterations=iterations, seed=seed) for s in steps])

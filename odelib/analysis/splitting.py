@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from odelib.analysis._products import push
-from odelib.analysis.depth import steps_of, trajectory
+from odelib.analysis.depth import steps_of
 from odelib.layers import DepthBlock
 from odelib.solvers import step_rule, terms_of
 
@@ -99,27 +99,25 @@ class SplittingProfile(NamedTuple):
 
 
 @torch.no_grad()
-def splitting_profile(depth: DepthBlock, x: Float[Tensor, "batch *shape"]) -> SplittingProfile:
-    """Measure update, splitting defect and commutator at each step of ``depth``, along its own states.
+def splitting_profile(model: nn.Module, *inputs: Any, depth: DepthBlock | None = None) -> SplittingProfile:
+    """Measure update, splitting defect and commutator at each step of a network, along its own states.
 
     Args:
-        depth: The depth of a model, in evaluation mode; its fields have ``terms``.
-        x: State at time 0, such as ``vit.embed(images)``.
+        model: A model, or the depth of one, as in `steps_of`; its fields have ``terms``.
+        *inputs: What the model is called with.
+        depth: As in `steps_of`.
 
     Raises:
         TypeError: A field has no ``terms``.
+        ValueError: The model has no depth, or several and none is named.
     """
-    times, states = trajectory(depth, x)
-    rows = []
-    for (field, t, h), state in zip(steps_of(depth), states[:-1], strict=True):
-        measured = (
-            h * field(t, state),
-            splitting_defect(field, state, h, t),
-            0.5 * h**2 * commutator(field, state, t),
-        )
+    steps, rows = steps_of(model, *inputs, depth=depth), []
+    for field, _, t, h, x, _ in steps:
+        measured = (h * field(t, x), splitting_defect(field, x, h, t), 0.5 * h**2 * commutator(field, x, t))
         rows.append(torch.stack([_norms(part) for part in measured]))
     update, defect, bracket = torch.stack(rows, dim=1)  # each (steps, batch)
-    return SplittingProfile(times[:-1], update, defect, bracket)
+    times = torch.tensor([step.t for step in steps], dtype=update.dtype, device=update.device)
+    return SplittingProfile(times, update, defect, bracket)
 
 
 def _norms(x: Float[Tensor, "batch *shape"]) -> Float[Tensor, " batch"]:
