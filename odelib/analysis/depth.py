@@ -25,7 +25,8 @@ class Step(NamedTuple):
 
     def map(self, y: Tensor) -> Tensor:
         """Take the same step from another state; a rule with a carry begins anew."""
-        return self.rule.step(self.field, self.t, self.h, y, None)[0]
+        end: Tensor = self.rule.step(self.field, self.t, self.h, y, None)[0]
+        return end
 
 
 @dataclass(frozen=True)

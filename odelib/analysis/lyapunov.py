@@ -63,7 +63,8 @@ def lyapunov_exponents(
     for i in range(discard + steps):
 
         def step(state: Tensor, time: float = t + i * h) -> Tensor:
-            return method.step(field, time, h, state, None)[0]
+            end: Tensor = method.step(field, time, h, state, None)[0]
+            return end
 
         y, pushed = _push_all(step, y, tangents)
         tangents, r = torch.linalg.qr(pushed)
