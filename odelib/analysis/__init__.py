@@ -6,6 +6,7 @@ from odelib.analysis.cost import activation_memory, count_flops, count_parameter
 from odelib.analysis.depth import Step, Trajectory, steps_of, swapped, trajectory
 from odelib.analysis.jacobian import singular_values, singular_values_by_step
 from odelib.analysis.lyapunov import finite_time_exponents, lyapunov_exponents
+from odelib.analysis.nfe import NfeStudy, nfe_by_input
 from odelib.analysis.splitting import (
     SplittingProfile,
     commutator,
@@ -24,6 +25,7 @@ from odelib.analysis.trajectories import (
 )
 
 __all__ = [
+    "NfeStudy",
     "SplittingProfile",
     "Step",
     "SwapStudy",
@@ -42,6 +44,7 @@ __all__ = [
     "kinetic_energy",
     "lyapunov_exponents",
     "mean_cosine",
+    "nfe_by_input",
     "path_length",
     "principal_plane",
     "refinement_errors",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from odelib.analysis import SplittingProfile, SwapStudy, convergence_order
+from odelib.analysis import NfeStudy, SplittingProfile, SwapStudy, convergence_order
 from odelib.solvers import step_rule
 from odelib.teaching.claims import format_number
 from odelib.teaching.figures import style
@@ -180,6 +180,26 @@ def swaps(study: SwapStudy, rules: Sequence[Any], refine: Sequence[int]) -> tupl
     return fig, (
         f"Accuracy against refinement of the steps. As trained: {_short(100 * study.as_it_is)} per cent. "
         f"{_sentence(said)}"
+    )
+
+
+def evaluations(study: NfeStudy) -> tuple[Figure, str]:
+    """Draw how many inputs cost an adaptive solver how many evaluations of the field.
+
+    Args:
+        study: What `nfe_by_input` returns.
+    """
+    totals = study.nfe.sum(dim=0)
+    fig, ax = _axes()
+    ax.hist(totals.tolist(), bins="auto", color=palette.blue, edgecolor=palette.paper)
+    ax.locator_params(axis="y", integer=True)
+    _label(ax, "field evaluations", "inputs", legend=False)
+    least, middle, most = (
+        format_number(round(float(value)), None) for value in (totals.min(), totals.median(), totals.max())
+    )
+    return fig, (
+        f"Histogram of the field evaluations that each of {len(totals)} inputs takes: from {least} to {most}, "
+        f"half of them at most {middle}."
     )
 
 

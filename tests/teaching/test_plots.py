@@ -3,19 +3,22 @@
 import re
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from odelib.analysis import SplittingProfile, SwapStudy
+from odelib.analysis import NfeStudy, SplittingProfile, SwapStudy
 from odelib.teaching import figures, palette, plots
 
 F64 = torch.float64
 
 
 @pytest.fixture(autouse=True)
-def no_window(monkeypatch):
+def no_window_and_no_figure_left(monkeypatch):
     mpl.use("agg")
     monkeypatch.setattr(figures, "emit", lambda bundle: None)
+    yield
+    plt.close("all")
 
 
 def straight(slope):
@@ -36,6 +39,14 @@ EXAMPLES = {
     "swaps": lambda: plots.swaps(
         SwapStudy(torch.tensor([[0.8, 0.6], [0.5, 0.5]]), torch.ones(2, 2), 0.8), ("euler", "rk4"), (1, 4)
     ),
+    "evaluations": lambda: plots.evaluations(
+        NfeStudy(
+            torch.zeros(2),
+            torch.tensor([[8.0, 14.0, 20.0], [8.0, 8.0, 14.0]]),
+            torch.ones(2, 3, dtype=torch.int64),
+            torch.zeros(2, 3, dtype=torch.int64),
+        )
+    ),
     "shares": lambda: plots.shares({"attention": 1.06, "MLP": 1.39}, xlabel="operations, $10^9$"),
 }
 
@@ -47,6 +58,7 @@ WORDS = {
     "spectra": ("The 2 largest singular values", "between 2.0 and 3.0"),
     "exponents": ("from 0.80 down to -14", "1 of them are above 0 in the mean over 2 samples"),
     "swaps": ("As trained: 80 per cent. Euler goes from 80 to 60 per cent; rk4 goes from 50 to 50",),
+    "evaluations": ("each of 3 inputs takes: from 16 to 34, half of them at most 22",),
     "shares": ("Bars of operations: attention 1.1, MLP 1.4.",),
 }
 
