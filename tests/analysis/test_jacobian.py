@@ -28,10 +28,10 @@ def test_those_of_a_transformer_layer_are_those_of_its_dense_jacobian(field, x):
 
 def test_those_of_a_whole_network_and_of_its_steps(depth, x):
     torch.testing.assert_close(singular_values(depth, x, 3), dense(depth, x)[:, :3], rtol=1e-8, atol=0)
-    values = singular_values_by_step(depth, x, count=3)
-    assert values.shape == (6, 2, 3)
+    values = singular_values_by_step(depth, x, count=2)
+    assert values.shape == (6, 2, 2)
     last = steps_of(depth, x)[-1]
-    torch.testing.assert_close(values[-1], dense(last.map, last.before)[:, :3], rtol=1e-8, atol=0)
+    torch.testing.assert_close(values[-1], dense(last.map, last.before)[:, :2], rtol=1e-8, atol=0)
     # Sub-multiplicative: a network stretches no more than its steps one after the other.
     assert (singular_values(depth, x, 1)[:, 0] <= values[..., 0].prod(dim=0) * (1 + 1e-9)).all()
 
