@@ -284,7 +284,11 @@ class _CheckedOnce:
         if hasattr(field, "terms"):
             self.terms = field.terms
         if hasattr(field, "draw"):
-            self.draw = field.draw
+            self.draw = self._drawn
+
+    def _drawn(self, y: Any) -> Any:
+        drawn = self.field.draw(y)
+        return self if drawn is self.field else drawn
 
     def __call__(self, t: Any, y: Any) -> Any:
         if self.first:
