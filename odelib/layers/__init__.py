@@ -3,7 +3,7 @@
 from odelib.layers.attention import MultiHeadAttention
 from odelib.layers.context import Context, KeyValueCache
 from odelib.layers.depth import DepthBlock
-from odelib.layers.embedding import PatchEmbedding
+from odelib.layers.embedding import PatchEmbedding, TokenEmbedding
 from odelib.layers.field import Given, Term, TransformerField
 from odelib.layers.fused import fuse_if_faster
 from odelib.layers.integrand import Integrand
@@ -21,6 +21,7 @@ __all__ = [
     "MultiHeadAttention",
     "PatchEmbedding",
     "Term",
+    "TokenEmbedding",
     "TransformerField",
     "fuse_if_faster",
 ]
