@@ -26,4 +26,5 @@ def splitting_defect(field: Any, x: Float[Tensor, "*shape"], h: float = 1.0, t: 
     terms_of(field)
     sequential, _, _ = step_rule("lie-trotter").step(field, t, h, x, None)
     parallel, _, _ = step_rule("euler").step(field, t, h, x, None)
-    return sequential - parallel
+    difference: Tensor = sequential - parallel
+    return difference

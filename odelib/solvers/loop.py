@@ -1,58 +1,52 @@
-"""The integration loop over a fixed grid. Times are Python floats, so nothing is read back from the device."""
+"""The door: solve an initial-value problem, by whichever rule, steps and gradient mode."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
-from jaxtyping import Inexact
 from torch import Tensor
 
-from odelib.solvers.fields import Field
-from odelib.solvers.rules import StepRule, step_rule
-
-
-@dataclass(frozen=True)
-class Stats:
-    """What a solve cost.
-
-    Attributes:
-        nfe: Evaluations of the field; one term of a split field counts as its share.
-        steps: Steps taken.
-    """
-
-    nfe: float
-    steps: int
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The solution of an initial-value problem.
-
-    Attributes:
-        ts: The times asked for.
-        ys: The states at these times, stacked in front: shape (len(ts), *y0.shape), dtype and device of y0.
-        stats: What it cost.
-        status: "success"; a solve that fails raises.
-    """
-
-    ts: tuple[float, ...]
-    ys: Tensor
-    stats: Stats
-    status: str = "success"
+from odelib.solvers.adjoint import SolveAdjoint
+from odelib.solvers.arithmetic import Leaves, Tree, leaves_of, like
+from odelib.solvers.checks import check_finite, check_rule, check_times, readable
+from odelib.solvers.control import Adaptive
+from odelib.solvers.draws import Draws
+from odelib.solvers.errors import SolverError
+from odelib.solvers.events import Crossings, Event, with_gradient
+from odelib.solvers.fields import Checked, Field, InUnitTime
+from odelib.solvers.gradients import (
+    Adjoint,
+    Backprop,
+    Checkpoint,
+    Gradient,
+    Reverse,
+    Solve,
+    gradient_mode,
+    parameters_of,
+)
+from odelib.solvers.grid import Grid
+from odelib.solvers.persample import PerSample
+from odelib.solvers.replay import Replay, StepBack
+from odelib.solvers.reversible import Reversible
+from odelib.solvers.rules import StepRule
+from odelib.solvers.solution import Solution, Stats
+from odelib.solvers.trajectory import Mark, Problem, Trajectory, follow
+from odelib.solvers.walk import Counts, Watchers
 
 
 def march(
     field: Field,
     rule: StepRule,
-    y: Tensor,
+    y: Any,
     *,
     t: float,
     h: float,
     steps: int,
-    record: list[Tensor] | None = None,
-) -> Tensor:
-    """Take ``steps`` steps of size ``h`` from time ``t`` and return the last state.
+    record: list[Any] | None = None,
+) -> Any:
+    """Take ``steps`` steps of size ``h`` from time ``t`` and return the last state: the bare loop, nothing checked.
 
     A field with randomness inside offers ``draw(y) -> field``: it is called once per step, and what it returns is
     used for all stages of that step. Stages that saw different fields would lose the order of the method.
@@ -60,65 +54,274 @@ def march(
     Args:
         field: The vector field.
         rule: The step rule.
-        y: State at time ``t``, any shape.
+        y: State at time ``t``: a tensor of any shape, or a tuple of tensors.
         t: Initial time.
         h: Step size, not zero; negative to go back in time.
         steps: Number of steps.
         record: A list to which the state after each step is appended.
     """
+    return _march(field, rule, y, None, t, h, range(steps), record)[0]
+
+
+def _march(
+    field: Any, rule: StepRule, y: Any, carry: Any, t: float, h: float, steps: range, record: list[Any] | None = None
+) -> tuple[Any, Any]:
     draw = getattr(field, "draw", None)
-    carry = None
-    for i in range(steps):
+    for i in steps:
         held = field if draw is None else draw(y)
         y, _, carry = rule.step(held, t + i * h, h, y, carry)
         if record is not None:
             record.append(y)
-    return y
+    return y, carry
 
 
 def solve(
     field: Field,
-    y0: Inexact[Tensor, "..."],
-    times: Sequence[float],
+    y0: Any,
+    times: Sequence[float] | Tensor,
     *,
-    rule: str | StepRule = "rk4",
-    steps: int = 1,
+    rule: str | StepRule | None = None,
+    steps: int | Grid | Adaptive = 1,
+    gradient: str | Gradient = "backprop",
+    parameters: Sequence[Tensor] | None = None,
+    events: Event | Sequence[Event] = (),
+    watchers: Watchers | None = None,
 ) -> Solution:
     """Integrate dy/dt = field(t, y) from y(times[0]) = y0 through all of ``times``.
 
     Args:
-        field: The vector field, ``field(t, y) -> dy/dt`` of the shape and dtype of ``y``.
-        y0: Initial state, any shape, floating or complex dtype.
-        times: Strictly increasing or strictly decreasing times; a single time returns the initial state.
-        rule: A step rule or its name (`odelib.solvers.STEP_RULES`).
-        steps: Equal steps between two neighbouring times.
+        field: The vector field, ``field(t, y) -> dy/dt`` of the structure, shape, dtype and device of ``y``. It gets
+            ``t`` as a Python float; as a 0-dimensional tensor where ``times`` require a gradient on a fixed grid, and
+            as a tensor of shape (batch, 1, ..., 1) under ``Adaptive(per_sample=True)``.
+        y0: Initial state: a tensor of any shape, floating or complex, or a tuple, list or dict (also nested) of such,
+            also of different dtypes. Half precision is summed in float32 within a step.
+        times: Strictly increasing or strictly decreasing times; a single time returns the initial state. A tensor may
+            require a gradient; one on a device is read once.
+        rule: A step rule or its name (`odelib.solvers.STEP_RULES`). Default: "rk4" on a grid, "tsit5" for adaptive
+            steps.
+        steps: Equal steps between two neighbouring times, or a `Grid`, or `Adaptive` steps.
+        gradient: "backprop", "checkpoint", "adjoint", "reversible", or one of `Checkpoint`, `Adjoint`, `Reverse` with
+            options. Values are the same in all modes but "reversible", which solves with a reversible rule.
+        parameters: For modes other than "backprop": the tensors that the field depends on, where it is no
+            ``nn.Module`` that could be asked.
+        events: Functions whose zeros end the solve or are recorded.
+        watchers: Callbacks.
 
     Returns:
         A `Solution` with the states at ``times``.
 
     Raises:
-        ValueError: Times are not strictly monotone, there is none, or ``steps`` is less than 1.
+        ValueError: Times are not strictly monotone, there is none, an option is unknown or out of its range, or the
+            field returns another shape.
+        TypeError: The state is not of floating or complex tensors, or the field returns another type, dtype or device.
+        SolverError: The solution became NaN or infinite, the step too small, or the steps too many.
     """
-    grid = tuple(float(time) for time in times)
-    _check_grid(grid, steps)
-    method = step_rule(rule)
-    states = [y0]
-    for start, end in pairwise(grid):
-        h = (end - start) / steps
-        states.append(march(field, method, states[-1], t=start, h=h, steps=steps))
-    taken = steps * (len(grid) - 1)
-    terms = len(getattr(field, "terms", (field,)))
-    return Solution(grid, torch.stack(states), Stats(nfe=taken * method.evaluations(terms), steps=taken))
+    grid = check_times(times)
+    tree = Tree(y0)
+    method, mode = check_rule(rule, steps, field), gradient_mode(gradient)
+    if isinstance(mode, Reverse) and not isinstance(method, Reversible):
+        method = Reversible(method, mode.coupling)  # type: ignore[arg-type]
+    if isinstance(steps, Adaptive) and steps.norm is not None and not tree.is_tensor:
+        norm = steps.norm
+        steps = replace(steps, norm=lambda leaves: norm(tree.tree(leaves)))
+    some = (events,) if isinstance(events, Event) else tuple(events)
+    if not tree.is_tensor:
+        some = tuple(_on_leaves(event, tree) for event in some)
+    problem = Problem(tree.field(field), method, grid, steps, watchers or Watchers(), some)
+    clock = times if isinstance(times, Tensor) and times.requires_grad and torch.is_grad_enabled() else None
+    if len(grid) == 1:
+        return Solution(grid, tree.tree(_stack(tree.y0, [tree.y0])), Stats(0, 0, 0), events=_crossings(tree, [], some))
+    return _Solver(problem, tree, mode, field, parameters, clock).solution()
 
 
-def _check_grid(grid: tuple[float, ...], steps: int) -> None:
-    if not grid:
-        raise ValueError("times is empty: give the initial time, and the times at which the state is wanted")
-    if steps < 1:
-        raise ValueError(f"steps is {steps}: take at least 1 step between two times")
-    gaps = [end - start for start, end in pairwise(grid)]
-    if gaps and not (all(gap > 0 for gap in gaps) or all(gap < 0 for gap in gaps)):
-        raise ValueError(
-            f"times must be strictly increasing or strictly decreasing, but {list(grid)} is neither: "
-            "sort them and drop repeated ones"
+@dataclass
+class _Solver:
+    """One call of `solve`, its arguments checked."""
+
+    problem: Problem
+    tree: Tree
+    mode: Gradient
+    asked: Any
+    given: Sequence[Tensor] | None
+    clock: Tensor | None
+
+    def solution(self) -> Solution:
+        """Solve; a failure carries the solution up to where it happened."""
+        problem, y0 = self.problem, self.tree.y0
+        self.counts, self.trajectory = Counts(), Trajectory()
+        steps = problem.steps
+        if isinstance(steps, Adaptive) and steps.per_sample:
+            return self._per_sample(steps)
+        # In a reversible solve the pair of states runs through all intervals, so the motion's derivative is taken.
+        plain = isinstance(steps, int) and not problem.events and not isinstance(problem.rule, Reversible)
+        exact_clock = self.clock is not None and plain
+        if self.clock is not None and not exact_clock:
+            # The derivative of the motion with respect to its beginning: dy = -f dt.
+            y0 = _moved(problem.field, problem.times[0], y0, problem.times[0] - self.clock[0])
+        try:
+            states = self._in_unit_time(y0) if exact_clock else self._run(problem, y0, self.asked_parameters())
+        except SolverError as error:
+            error.solution = self._gather(self.trajectory.states, "failed")
+            raise
+        solution = self._gather(states, "event" if self.trajectory.stopped else "success", exact_clock)
+        if not isinstance(steps, Adaptive) and readable(y0):
+            check_finite(problem, self.tree, solution)
+        return solution
+
+    def asked_parameters(self) -> tuple[Tensor, ...]:
+        """Return the tensors that the field depends on, for the modes that must know them."""
+        if isinstance(self.mode, Backprop) or not torch.is_grad_enabled():
+            return ()
+        return parameters_of(self.asked, self.given)
+
+    def _run(self, problem: Problem, y0: Leaves, parameters: tuple[Tensor, ...]) -> list[Leaves]:
+        """Return the states at the times after the first, and at the events, in the order of `trajectory.marks`."""
+        leaves = leaves_of(y0)
+        wants_graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*leaves, *parameters))
+        if isinstance(self.mode, Backprop) or not wants_graph:
+            if isinstance(problem.steps, int) and not problem.events and problem.watchers == Watchers():
+                return self._march(problem, y0, problem.steps)
+            checked = _CheckedOnce(problem.field)
+            follow(replace(problem, field=checked), y0, Draws(checked), self.counts, self.trajectory)
+            return self.trajectory.states
+        recorded = (replace(problem, field=_CheckedOnce(problem.field)), y0, parameters, self.counts, self.trajectory)
+        strategy: Any
+        match self.mode:
+            case Checkpoint():
+                strategy = Replay(self.mode, *recorded)
+            case Reverse():
+                strategy = StepBack(*recorded)
+            case Adjoint():
+                strategy = SolveAdjoint(self.mode, *recorded)
+        flat = Solve.apply(strategy, *leaves, *parameters)
+        return [like(y0, flat[i : i + len(leaves)]) for i in range(0, len(flat), len(leaves))]
+
+    def _march(self, problem: Problem, y: Leaves, steps: int) -> list[Leaves]:
+        """The fastest way over equal steps; compiles without a break."""
+        rule, field, carry = problem.rule, problem.field, None
+        for n, (start, stop) in enumerate(pairwise(problem.times)):
+            h = (stop - start) / steps
+            if n == 0:
+                y, carry = _march(Checked(field), rule, y, carry, start, h, range(1))
+            y, carry = _march(field, rule, y, carry, start, h, range(n == 0, steps))
+            self.trajectory.add(Mark(n, stop, None), y)
+            self.counts.sizes.append(abs(h))
+        taken = steps * (len(problem.times) - 1)
+        self.counts.steps = self.counts.accepted = taken
+        self.counts.nfe = taken * rule.evaluations(len(getattr(field, "terms", (field,))))
+        return self.trajectory.states
+
+    def _per_sample(self, control: Adaptive) -> Solution:
+        """Solve each sample with its own steps."""
+        problem, rule = self.problem, self.problem.rule
+        refused = {
+            "gradient modes other than 'backprop'": not isinstance(self.mode, Backprop),
+            "events": bool(problem.events),
+            "watchers": problem.watchers != Watchers(),
+            "gradients with respect to the times": self.clock is not None,
+            "step_t and jump_t": bool(len(control.step_t) or len(control.jump_t)),
+            "randomness drawn per step": hasattr(problem.field, "draw"),
+            "reversible rules": isinstance(rule, Reversible),
+        }
+        for what, there in refused.items():
+            if there:
+                raise ValueError(f"step control per sample does not go with {what}: set per_sample=False")
+        lanes = PerSample(_CheckedOnce(problem.field), rule, control, problem.times)
+        states = lanes.outputs(self.tree.y0)
+        smallest, largest, accepted = torch.stack(
+            [lanes.smallest.min(), lanes.largest.max(), lanes.accepted.max().double()]
+        ).tolist()
+        stats = Stats(lanes.nfe, lanes.steps, int(accepted), lanes.steps - int(accepted), smallest, largest)
+        return Solution(problem.times, self.tree.tree(_stack(self.tree.y0, [self.tree.y0, *states])), stats)
+
+    def _in_unit_time(self, y: Leaves) -> list[Leaves]:
+        """Solve each interval in its own time from 0 to 1, so that the times are parameters of the field."""
+        assert self.clock is not None
+        clock, states = self.clock, []
+        parameters = (*self.asked_parameters(), clock)
+        for n in range(len(clock) - 1):
+            field = InUnitTime(self.problem.field, clock[n], clock[n + 1] - clock[n])
+            problem = replace(self.problem, field=field, times=(0.0, 1.0))
+            # Each interval is a walk of its own, with marks of its own for the way back.
+            self.trajectory = Trajectory()
+            y = self._run(problem, y, parameters)[-1]
+            states.append(y)
+        self.trajectory = Trajectory(marks=[Mark(n, time, None) for n, time in enumerate(self.problem.times[1:])])
+        spans = [abs(b - a) for a, b in pairwise(self.problem.times)]
+        assert isinstance(self.problem.steps, int)
+        self.counts.sizes = [span / self.problem.steps for span in spans]
+        return states
+
+    def _gather(self, states: list[Leaves], status: str, exact_clock: bool = False) -> Solution:
+        """Stack the states at the times asked for; give those at events their gradients."""
+        problem, ts, ys = self.problem, [self.problem.times[0]], [self.tree.y0]
+        crossings: list[tuple[int, Tensor, Leaves]] = []
+        for mark, state in zip(self.trajectory.marks, states, strict=False):
+            if mark.event is not None:
+                event = problem.events[mark.event]
+                crossings.append((mark.event, *with_gradient(event, problem.field, mark.time, state)))
+                continue
+            if self.clock is not None and not exact_clock:
+                shift = self.clock[len(ts)] - mark.time
+                state = _moved(problem.field, mark.time, state, shift)
+            ts.append(mark.time)
+            ys.append(state)
+        return Solution(
+            tuple(ts),
+            self.tree.tree(_stack(self.tree.y0, ys)),
+            Stats.of(self.counts, problem.rule),
+            status,
+            _crossings(self.tree, crossings, problem.events),
         )
+
+
+class _CheckedOnce:
+    """A field whose first value is compared with the state."""
+
+    def __init__(self, field: Any) -> None:
+        self.field, self.first = field, True
+        self.call = Checked(field)
+        if hasattr(field, "terms"):
+            self.terms = field.terms
+        if hasattr(field, "draw"):
+            self.draw = field.draw
+
+    def __call__(self, t: Any, y: Any) -> Any:
+        if self.first:
+            self.first = False
+            return self.call(t, y)
+        return self.field(t, y)
+
+
+def _moved(field: Any, t: float, y: Leaves, shift: Tensor) -> Leaves:
+    """Return y + f(t, y) shift with ``shift`` zero in value: y with the derivative of a motion along the field."""
+    with torch.no_grad():
+        slopes = leaves_of(field(t, y))
+    pairs = zip(leaves_of(y), slopes, strict=True)
+    return like(y, [leaf + (f * (shift - shift.detach())).to(leaf.dtype) for leaf, f in pairs])
+
+
+def _stack(form: Leaves, states: Sequence[Leaves]) -> Leaves:
+    if isinstance(form, Tensor):
+        return torch.stack(states)  # type: ignore[arg-type]
+    return tuple(torch.stack([state[n] for state in states]) for n in range(len(form)))
+
+
+def _on_leaves(event: Event, tree: Tree) -> Event:
+    return replace(event, function=lambda t, y: event.function(t, tree.tree(y)))
+
+
+def _crossings(tree: Tree, found: list[tuple[int, Tensor, Leaves]], events: Sequence[Event]) -> tuple[Crossings, ...]:
+    """Sort the crossings by event."""
+    result = []
+    for number in range(len(events)):
+        mine = [(t, y) for event, t, y in found if event == number]
+        device = leaves_of(tree.y0)[0].device
+        ts = torch.stack([t for t, _ in mine]) if mine else torch.empty(0, dtype=torch.float64, device=device)
+        ys = (
+            _stack(tree.y0, [y for _, y in mine])
+            if mine
+            else like(tree.y0, [leaf[None][:0] for leaf in leaves_of(tree.y0)])
+        )
+        result.append(Crossings(ts, tree.tree(ys)))
+    return tuple(result)

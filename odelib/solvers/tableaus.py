@@ -1,77 +1,10 @@
-"""Butcher tableaus: an explicit Runge-Kutta method is a datum, checked when it is made.
+"""The explicit Runge-Kutta methods, as data.
 
 The coefficients are the authors'. Textbook: Hairer, Nørsett, Wanner, *Solving Ordinary Differential Equations I*
 (1993), chapter II.
 """
 
-import math
-from dataclasses import dataclass
-
-_ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class Tableau:
-    """An explicit Runge-Kutta method: k_i = f(t + c_i h, y + h sum_j a_ij k_j), y' = y + h sum_i b_i k_i.
-
-    Attributes:
-        name: The name by which the method is asked for.
-        order: Order of convergence p: the global error falls as h^p.
-        a: Strictly lower triangular stage weights; row i holds i numbers.
-        b: Weights of the stages in the result; they sum to 1.
-        c: Stage times in units of the step; c_i is the sum of row i of ``a``.
-        b_error: Weights of an embedded error estimate, b minus those of a second method; they sum to 0.
-        embedded_order: Order of that second method.
-
-    Raises:
-        ValueError: The numbers contradict each other.
-    """
-
-    name: str
-    order: int
-    a: tuple[tuple[float, ...], ...]
-    b: tuple[float, ...]
-    c: tuple[float, ...]
-    b_error: tuple[float, ...] | None = None
-    embedded_order: int = 0
-
-    def __post_init__(self) -> None:
-        sizes = (len(self.a), len(self.b), len(self.c))
-        if len(set(sizes)) != 1 or (self.b_error is not None and len(self.b_error) != len(self.b)):
-            raise ValueError(
-                f"tableau {self.name!r}: a has {sizes[0]} rows, b {sizes[1]} and c {sizes[2]} numbers; "
-                "give all of them, and b_error, one entry per stage"
-            )
-        for i, (row, node) in enumerate(zip(self.a, self.c, strict=True)):
-            if len(row) != i:
-                raise ValueError(
-                    f"tableau {self.name!r}: row {i} of a has {len(row)} numbers, an explicit method has {i}"
-                )
-            self._must_sum(f"row {i} of a", row, node)
-        self._must_sum("b", self.b, 1.0)
-        if self.b_error is not None:
-            self._must_sum("b_error", self.b_error, 0.0)
-
-    def _must_sum(self, what: str, numbers: tuple[float, ...], goal: float) -> None:
-        if not math.isclose(math.fsum(numbers), goal, abs_tol=_ROUNDING):
-            raise ValueError(
-                f"tableau {self.name!r}: {what} sums to {math.fsum(numbers)!r}, it must sum to {goal!r}: check it"
-            )
-
-    @property
-    def stages(self) -> int:
-        """Number of stages."""
-        return len(self.b)
-
-    @property
-    def fsal(self) -> bool:
-        """Whether the last stage is the field at the result: it is then the first stage of the next step."""
-        return self.c[-1] == 1.0 and self.b[-1] == 0.0 and self.a[-1] == self.b[:-1]
-
-    @property
-    def evaluations(self) -> int:
-        """Field evaluations per step on a fixed grid, where a last stage that only begins the next step is left out."""
-        return self.stages - 1 if self.fsal else self.stages
+from odelib.solvers.tableau import Tableau
 
 
 def _minus(b: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
@@ -110,6 +43,9 @@ _BOSH3 = Tableau(
     c=(0.0, 1 / 2, 3 / 4, 1.0),
     b_error=_minus((2 / 9, 1 / 3, 4 / 9, 0.0), (7 / 24, 1 / 4, 1 / 3, 1 / 8)),
     embedded_order=2,
+    # Cubic Hermite interpolation between the two ends: its order is the method's own.
+    b_dense=((1.0, -4 / 3, 5 / 9), (0.0, 1.0, -2 / 3), (0.0, 4 / 3, -8 / 9), (0.0, -1.0, 1.0)),
+    dense_order=3,
 )
 # Fehlberg 1969, continued with the result of fifth order.
 _FEHLBERG45 = Tableau(
@@ -172,6 +108,29 @@ _DOPRI5 = Tableau(
         (5179 / 57600, 0.0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40),
     ),
     embedded_order=4,
+    # Hairer, Nørsett, Wanner, formula (II.6.12), multiplied out.
+    b_dense=(
+        (1.0, -4034104133 / 1410260304, 105330401 / 33982176, -13107642775 / 11282082432, 6542295 / 470086768),
+        (0.0, 0.0, 0.0, 0.0, 0.0),
+        (
+            0.0,
+            132343189600 / 32700410799,
+            -833316000 / 131326951,
+            91412856700 / 32700410799,
+            -523383600 / 10900136933,
+        ),
+        (0.0, -115792950 / 29380423, 185270875 / 16991088, -12653452475 / 1880347072, 98134425 / 235043384),
+        (
+            0.0,
+            70805911779 / 24914598704,
+            -4531260609 / 600351776,
+            988140236175 / 199316789632,
+            -14307999165 / 24914598704,
+        ),
+        (0.0, -331320693 / 205662961, 31361737 / 7433601, -2426908385 / 822651844, 97305120 / 205662961),
+        (0.0, 44764047 / 29380423, -1532549 / 353981, 90730570 / 29380423, -8293050 / 29380423),
+    ),
+    dense_order=4,
 )
 _TSIT5_B = (
     0.09646076681806523,
@@ -206,6 +165,17 @@ _TSIT5 = Tableau(
         0.015151515151515152,
     ),
     embedded_order=4,
+    # The interpolant of the same paper, multiplied out.
+    b_dense=(
+        (1.0, -2.763706197274826, 2.9132554618219126, -1.0530884977290216),
+        (0.0, 0.13169999999999998, -0.2234, 0.1017),
+        (0.0, 3.9302962368947516, -5.941033872131505, 2.490627285651253),
+        (-0.0, -12.411077166933676, 30.33818863028232, -16.548102889244902),
+        (0.0, 37.50931341651104, -88.1789048947664, 47.37952196281928),
+        (-0.0, -27.896526289197286, 65.09189467479366, -34.87065786149661),
+        (0.0, 1.5, -4.0, 2.5),
+    ),
+    dense_order=4,
 )
 _DOPRI8_B = (
     14005451 / 335480064,

@@ -1,0 +1,174 @@
+"""Adaptive stepping as a value: tolerances, the norm of the error, and the controller of the step size."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.names import choose
+from odelib.solvers.arithmetic import HALF, Leaves, leaves_of, like, rms
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A PID controller of the step size (Söderlind 2003, Digital filters in adaptive time-stepping).
+
+    With e_n the error of step n in units of the tolerance and k the order of the error estimate,
+    h_{n+1} = safety h_n e_n^(-(i+p+d)/k) e_{n-1}^((p+2d)/k) e_{n-2}^(-d/k), the factor held in [shrink, grow].
+
+    Attributes:
+        i: Integral coefficient. I alone is the classic controller, exponent 1/k.
+        p: Proportional coefficient.
+        d: Derivative coefficient.
+        safety: The step is chosen smaller than predicted by this factor.
+        shrink: Least factor from one step to the next.
+        grow: Largest factor.
+
+    Raises:
+        ValueError: A factor is out of its range.
+    """
+
+    i: float = 1.0
+    p: float = 0.0
+    d: float = 0.0
+    safety: float = 0.9
+    shrink: float = 0.2
+    grow: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.shrink < 1.0 < self.grow) or not 0.0 < self.safety <= 1.0:
+            raise ValueError(
+                f"the controller has shrink={self.shrink}, grow={self.grow}, safety={self.safety}: "
+                "choose 0 < shrink < 1 < grow and 0 < safety <= 1"
+            )
+
+    def factor(self, errors: Sequence[float], order: int, after_rejection: bool = False) -> float:
+        """Return the factor from this step size to the next.
+
+        Args:
+            errors: Error of this step in units of the tolerance, and of up to two accepted steps before it.
+            order: Order k of the error estimate.
+            after_rejection: Whether this accepted step repeats a rejected one: the next is then not made larger.
+        """
+        error = errors[0]
+        if not math.isfinite(error):
+            return self.shrink
+        accepted = error <= 1.0
+        exponents = (-(self.i + self.p + self.d) / order, (self.p + 2 * self.d) / order, -self.d / order)
+        largest = 1.0 if after_rejection else self.grow
+        # A step without error, on a field that a polynomial solves: as large as allowed.
+        if error < 1e-30:
+            return largest
+        factor = self.safety
+        # A rejected step is mended by its own error alone.
+        for value, exponent in zip(errors if accepted else errors[:1], exponents, strict=False):
+            factor *= max(value, 1e-30) ** exponent
+        # An accepted step is never followed by a smaller one: the error was within the tolerance.
+        return min(largest, max(factor, 1.0 if accepted else self.shrink))
+
+
+I = Controller()  # noqa: E741 - the field's own name
+PI = Controller(i=0.3, p=0.4)
+PID = Controller(i=0.49, p=0.34, d=0.10)
+CONTROLLERS = {"I": I, "PI": PI, "PID": PID}
+"""Controllers by name. PI: Gustafsson 1991, as PI.3.4 in Söderlind 2003; PID: the coefficients of Kennedy and
+Carpenter 2000 for advection and diffusion."""
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Steps chosen so that the estimated local error stays within atol + rtol * abs(y).
+
+    Attributes:
+        rtol: Relative tolerance: a number, or a tensor that broadcasts with the state.
+        atol: Absolute tolerance, likewise.
+        controller: How the error becomes the next step size: "I", "PI", "PID" or a `Controller`.
+        norm: Turns the error in units of the tolerance, in the structure of the state, into one real 0-dimensional
+            tensor; a step is accepted where it is at most 1. Default: root mean square, the largest over the leaves.
+        first_step: Size of the first step; chosen from the field if None (Hairer, Nørsett, Wanner I, II.4).
+        min_step: A step this small is accepted whatever its error.
+        max_step: No step is larger.
+        max_steps: Steps tried before the solve gives up.
+        step_t: Times on which a step must end.
+        jump_t: Times at which the field jumps: a step ends there, and the field is evaluated on either side.
+        per_sample: Choose the step of each sample (first dimension of the state) on its own; the field is then called
+            with a tensor of times, of shape (batch, 1, ..., 1).
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    rtol: Any = 1e-5
+    atol: Any = 1e-7
+    controller: str | Controller = "PI"
+    norm: Callable[[Any], Tensor] | None = None
+    first_step: float | None = None
+    min_step: float = 0.0
+    max_step: float = math.inf
+    max_steps: int = 100_000
+    step_t: Sequence[float] = ()
+    jump_t: Sequence[float] = ()
+    per_sample: bool = False
+    _controller: Controller = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("rtol", "atol"):
+            value = getattr(self, name)
+            # A tensor is not read here: it may live on a device.
+            if _is_number(value) and not value >= 0.0:
+                raise ValueError(f"{name} is {value}: choose a tolerance of at least 0")
+        if _is_number(self.rtol) and _is_number(self.atol) and self.rtol + self.atol == 0.0:
+            raise ValueError("rtol and atol are both 0: no step can have no error, so choose one of them above 0")
+        if self.first_step is not None and not self.first_step > 0.0:
+            raise ValueError(f"first_step is {self.first_step}: choose a size above 0, whatever the direction of time")
+        if not 0.0 <= self.min_step <= self.max_step or self.max_step == 0.0:
+            raise ValueError(
+                f"min_step is {self.min_step} and max_step {self.max_step}: choose 0 <= min_step <= max_step, not 0"
+            )
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps is {self.max_steps}: allow at least 1 step")
+        known = self.controller
+        if isinstance(known, str):
+            known = CONTROLLERS[choose(known, CONTROLLERS, "controller")]
+        object.__setattr__(self, "_controller", known)
+
+    def factor(self, errors: Sequence[float], order: int, after_rejection: bool) -> float:
+        """Return the controller's factor from this step size to the next."""
+        return self._controller.factor(errors, order, after_rejection)
+
+    def scaled(self, error: Leaves, y0: Leaves, y1: Leaves) -> Leaves:
+        """Return error / (atol + rtol max(abs(y0), abs(y1))), leaf by leaf."""
+        parts = zip(leaves_of(error), leaves_of(y0), leaves_of(y1), strict=True)
+        result = []
+        for n, (e, a, b) in enumerate(parts):
+            size = torch.maximum(a.abs(), b.abs())
+            size = size.float() if size.dtype in HALF else size
+            result.append(e / (size * _for_leaf(self.rtol, n) + _for_leaf(self.atol, n)))
+        return like(error, result)
+
+    def measure(self, error: Leaves, y0: Leaves, y1: Leaves) -> tuple[Tensor, float]:
+        """Return the error of a step in units of the tolerance, as a scalar on the device times a host number.
+
+        It may use up the memory of ``error``.
+        """
+        if self.norm is None and isinstance(error, Tensor) and error.numel():
+            rtol, atol = self.rtol, self.atol
+            if isinstance(rtol, float) and isinstance(atol, float) and rtol > 0.0:
+                # The same number with fewer operations: error / (rtol (size + atol / rtol)), constants on the host.
+                size = torch.maximum(y0.abs(), y1.abs())  # type: ignore[union-attr]
+                size = size.float() if size.dtype in HALF else size
+                ratio = torch.linalg.vector_norm(error.div_(size.add_(atol / rtol)))
+                return ratio, error.numel() ** -0.5 / rtol
+        scaled = self.scaled(error, y0, y1)
+        return (rms(scaled) if self.norm is None else self.norm(scaled)), 1.0
+
+
+def _is_number(tolerance: Any) -> bool:
+    return not isinstance(tolerance, Tensor | tuple | list)
+
+
+def _for_leaf(tolerance: Any, n: int) -> Any:
+    return tolerance[n] if isinstance(tolerance, tuple | list) else tolerance

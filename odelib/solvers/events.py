@@ -1,0 +1,159 @@
+"""Events: times at which a function of the state crosses zero, with their derivatives."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.solvers.arithmetic import Leaves, leaves_of, like, read
+from odelib.solvers.runge_kutta import Step
+
+_CORRECTIONS = 3
+
+
+@dataclass(frozen=True)
+class Event:
+    """A function whose zeros along the solution are wanted.
+
+    Attributes:
+        function: ``function(t, y)``, a real 0-dimensional tensor; t comes as a 0-dimensional float64 tensor, y as the
+            state. It is looked at once per step: two crossings within one step are not seen.
+        terminal: Whether the solve ends at the first crossing; otherwise all crossings are recorded.
+        direction: Which crossings count: 1 from negative to positive in the direction of the solve, -1 the other way
+            round, 0 both.
+    """
+
+    function: Callable[[Any, Any], Tensor]
+    terminal: bool = True
+    direction: int = 0
+
+    def __post_init__(self) -> None:
+        if self.direction not in (-1, 0, 1):
+            raise ValueError(f"direction is {self.direction}: choose 1 (upwards), -1 (downwards) or 0 (both)")
+
+    def value(self, t: float, y: Leaves) -> Tensor:
+        """Return the function at a time given as a float.
+
+        Raises:
+            TypeError: The result is not a real 0-dimensional tensor.
+        """
+        value = self.function(torch.full((), t, dtype=torch.float64, device=leaves_of(y)[0].device), y)
+        if not isinstance(value, Tensor) or value.dim() != 0 or value.is_complex():
+            shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"an event function returned {shape}: return one real number as a 0-dimensional tensor")
+        return value
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """The crossings of one event.
+
+    Attributes:
+        ts: Their times, shape (n,), float64; differentiable.
+        ys: The states there, stacked in front.
+    """
+
+    ts: Tensor
+    ys: Any
+
+
+class EventSearch:
+    """Looks for events step after step.
+
+    Args:
+        events: The events, on leaves.
+        t: Initial time.
+        y: Initial state.
+    """
+
+    def __init__(self, events: Sequence[Event], t: float, y: Leaves) -> None:
+        self.events = events
+        with torch.no_grad():
+            self.before = read([event.value(t, y) for event in events])
+
+    def probe(self, step: Step) -> list[Tensor]:
+        """Return the values of all events at the end of a step."""
+        with torch.no_grad():
+            return [event.value(step.end, step.y1) for event in self.events]
+
+    def in_step(self, step: Step, after: Sequence[float]) -> list[tuple[float, int]]:
+        """Return (time, number of the event) for the crossings in an accepted step, up to a first terminal one."""
+        before, self.before = self.before, list(after)
+        sign = 1.0 if step.h > 0 else -1.0
+        found = [
+            (self._locate(step, event, old, new), number)
+            for number, (event, old, new) in enumerate(zip(self.events, before, after, strict=True))
+            if _crosses(old, new, event.direction)
+        ]
+        found.sort(key=lambda crossing: sign * crossing[0])
+        for i, (_, number) in enumerate(found):
+            if self.events[number].terminal:
+                return found[: i + 1]
+        return found
+
+    @torch.no_grad()
+    def _locate(self, step: Step, event: Event, old: float, new: float) -> float:
+        """Return the time of the crossing: on the dense output first, then on steps of the rule's full order."""
+        from scipy.optimize import brentq
+
+        if new == 0.0:
+            return step.end
+        low, high = sorted((step.t, step.end))
+
+        def on_dense(time: float) -> float:
+            if time in (step.t, step.end):
+                return old if time == step.t else new
+            return float(event.value(time, step.at(time)))
+
+        time = float(brentq(on_dense, low, high, xtol=4e-16 * max(abs(low), abs(high), 1e-300), rtol=1e-15))
+        width = 1e-4 * abs(step.h)
+        a, b = max(low, time - width), min(high, time + width)
+        rate = (on_dense(b) - on_dense(a)) / (b - a)
+        if rate == 0.0:
+            return time
+        for _ in range(_CORRECTIONS):
+            corrected = time - float(event.value(time, step.rule.partial(step, time))) / rate
+            if not low < corrected < high:
+                break
+            time = corrected
+        return time
+
+
+def _crosses(old: float, new: float, direction: int) -> bool:
+    upwards, downwards = old < 0.0 <= new, old > 0.0 >= new
+    return (upwards and direction >= 0) or (downwards and direction <= 0)
+
+
+def with_gradient(event: Event, field: Any, t: float, y: Leaves) -> tuple[Tensor, Leaves]:
+    """Return time and state of a crossing with the derivatives that the implicit function theorem gives.
+
+    With g the event, dt = -(dg) / (g_t + g_y f), and the state at the moved time moves by f dt (Chen, Amos, Nickel
+    2021, Learning neural event functions for ordinary differential equations, arXiv 2011.03902).
+
+    Args:
+        event: The event.
+        field: The field, on leaves.
+        t: Time of the crossing.
+        y: State there, with the graph of the solve at that time held fixed.
+    """
+    leaves = leaves_of(y)
+    device = leaves[0].device
+    time = torch.full((), t, dtype=torch.float64, device=device)
+    with torch.no_grad():
+        slope = leaves_of(field(t, y))
+    with torch.enable_grad():
+        free_t = time.clone().requires_grad_()
+        free_y = [leaf.detach().requires_grad_() for leaf in leaves]
+        value = event.function(free_t, like(y, free_y))
+        partials = torch.autograd.grad(value, [free_t, *free_y], allow_unused=True)
+        by_t, by_y = partials[0], partials[1:]
+        rate = torch.zeros_like(time) if by_t is None else by_t.double()
+        for part, f in zip(by_y, slope, strict=True):
+            if part is not None:
+                rate = rate + (part.conj() * f).real.sum().double()
+        moving = event.function(time, y)
+        shift = -(moving - moving.detach()).double() / rate
+        moved = [leaf + (f * shift).to(leaf.dtype) for leaf, f in zip(leaves, slope, strict=True)]
+    return time + shift, like(y, moved)

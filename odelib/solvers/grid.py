@@ -1,0 +1,138 @@
+"""Fixed grids: where their steps lie, and what the state is between two of their points."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from odelib.names import choose
+from odelib.solvers.arithmetic import combine, minus
+from odelib.solvers.runge_kutta import Step
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A fixed grid that need not contain the times at which the state is wanted.
+
+    Attributes:
+        step_size: Size of the steps from the first time on; the last step ends on the last time.
+        points: In place of a step size: a function that returns the grid for the given times, from the first of them
+            to the last.
+        interpolation: How states between two points are found: "step", a smaller step of the rule (its own order);
+            "linear", as torchdiffeq does by default (order 2 in the step size); or "cubic", Hermite (order 4).
+        two_sided: Whether the field may jump at the points: each step then sees a time just after its beginning and
+            just before its end.
+
+    Raises:
+        ValueError: Not exactly one of step_size and points is given, or a value is out of its range.
+    """
+
+    step_size: float | None = None
+    points: Callable[[Sequence[float]], Sequence[float]] | None = None
+    interpolation: str = "step"
+    two_sided: bool = False
+
+    def __post_init__(self) -> None:
+        choose(self.interpolation, ("step", "linear", "cubic"), "interpolation")
+        if (self.step_size is None) == (self.points is None):
+            raise ValueError("a grid needs a step_size or a function for its points: give exactly one of the two")
+        if self.step_size is not None and not 0.0 < self.step_size < math.inf:
+            raise ValueError(f"step_size is {self.step_size}: choose a size above 0, whatever the direction of time")
+
+    def steps(self, times: Sequence[float]) -> Iterator[tuple[float, float, float]]:
+        """Yield beginning, size and end of each step from times[0] to times[-1].
+
+        Raises:
+            ValueError: The function for the points does not lead from the first time to the last.
+        """
+        start, stop = times[0], times[-1]
+        if self.step_size is not None:
+            count = max(1, math.ceil(abs(stop - start) / self.step_size - 1e-9))
+            signed = math.copysign(self.step_size, stop - start)
+            for i in range(count):
+                t = start + i * signed
+                end = stop if i + 1 == count else start + (i + 1) * signed
+                yield t, end - t, end
+            return
+        assert self.points is not None
+        grid = [float(time) for time in self.points(times)]
+        if not grid or grid[0] != start or grid[-1] != stop:
+            raise ValueError(
+                f"the grid leads from {grid[:1]} to {grid[-1:]}, the times from {start} to {stop}: "
+                "return points that begin and end with the given times"
+            )
+        yield from ((a, b - a, b) for a, b in pairwise(grid))
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Times just beside another, where a field jumps.
+
+    Attributes:
+        dtype: Precision in which the field sees its time: the side is told by the next number in it.
+        sign: Direction of time.
+    """
+
+    dtype: torch.dtype
+    sign: float
+
+    def after(self, t: float) -> float:
+        """Return the next time."""
+        return self._next(t, self.sign)
+
+    def before(self, t: float) -> float:
+        """Return the time before."""
+        return self._next(t, -self.sign)
+
+    def _next(self, t: float, sign: float) -> float:
+        towards = torch.tensor(math.copysign(math.inf, sign), dtype=self.dtype)
+        return float(torch.nextafter(torch.tensor(t, dtype=self.dtype), towards))
+
+
+def equal_steps(times: Sequence[float], steps: int) -> Iterator[tuple[float, float, float]]:
+    """Yield beginning, size and end of ``steps`` equal steps between each two neighbouring times."""
+    for start, stop in pairwise(times):
+        h = (stop - start) / steps
+        for i in range(steps):
+            yield start + i * h, h, start + (i + 1) * h if i + 1 < steps else stop
+
+
+@dataclass(frozen=True)
+class GridStep:
+    """Steps of a rule on a fixed grid, with the dense output asked for."""
+
+    rule: Any
+    interpolation: str = "step"
+    sides: Sides | None = None
+
+    def begin(self, field: Any, t: float, y: Any, carry: Any, fresh: bool) -> Any:
+        """Return what a step begins with: what the step before it left."""
+        return carry
+
+    def take(self, field: Any, t: float, h: float, y: Any, carry: Any, end: float) -> Step:
+        """Take one step."""
+        if self.sides is not None:
+            first, last = field(self.sides.after(t), y), self.sides.before(end)
+            stages = self.rule.stages(field, t, h, y, first, last)
+            return Step(self, field, t, h, y, combine(y, h, self.rule.tableau.result_pairs, stages), [None], None, end)
+        y1, _, carried = self.rule.step(field, t, h, y, carry)
+        return Step(self, field, t, h, y, y1, [carry], carried, end)
+
+    def partial(self, step: Step, time: float) -> Any:
+        """Return the state within a step by a smaller step of the rule."""
+        return self.rule.step(step.field, step.t, time - step.t, step.y0, step.stages[0])[0]
+
+    def dense(self, step: Step, time: float) -> Any:
+        """Return the state within a step."""
+        x = (time - step.t) / step.h
+        if self.interpolation == "step":
+            return self.partial(step, time)
+        change = minus(step.y1, step.y0)
+        if self.interpolation == "linear":
+            return combine(step.y0, 1.0, ((0, x),), [change])
+        slopes = [change, step.field(step.t, step.y0), step.field(step.end, step.y1)]
+        weights = ((0, x * x * (3 - 2 * x)), (1, step.h * x * (1 - x) ** 2), (2, step.h * x * x * (x - 1)))
+        return combine(step.y0, 1.0, weights, slopes)

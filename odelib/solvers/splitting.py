@@ -1,0 +1,88 @@
+"""One step of a splitting: the terms of a field are integrated one after the other."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from odelib.names import choose
+from odelib.solvers.arithmetic import minus
+from odelib.solvers.fields import Field, terms_of
+from odelib.solvers.runge_kutta import ExplicitRungeKutta
+
+# Order, and the fractions of the step that the Strang steps of the scheme take.
+_Y = 1.0 / (2.0 - 2.0 ** (1 / 3))
+_S = 1.0 / (4.0 - 4.0 ** (1 / 3))
+SCHEMES: dict[str, tuple[int, tuple[float, ...]]] = {
+    "lie-trotter": (1, (1.0,)),
+    "strang": (2, (1.0,)),
+    "yoshida4": (4, (_Y, 1.0 - 2.0 * _Y, _Y)),
+    "suzuki4": (4, (_S, _S, 1.0 - 4.0 * _S, _S, _S)),
+}
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """A splitting step: integrate the terms of a field one after the other, each by a Runge-Kutta sub-step.
+
+    ``lie-trotter`` applies the terms in their order, each for the whole step: with Euler sub-steps on
+    (attention, MLP) this is the usual pre-norm transformer layer. ``strang`` is symmetric: half a step of the
+    last terms, a whole step of the first, the halves again in reverse: with Euler sub-steps on (attention, MLP)
+    it is the Macaron layer with one MLP for both halves (Lu et al. 2019, arXiv 1906.02762). ``yoshida4`` and
+    ``suzuki4`` compose three and five Strang steps, one of them backwards in time (Yoshida 1990,
+    doi 10.1016/0375-9601(90)90092-3; Suzuki 1990, doi 10.1016/0375-9601(90)90962-N).
+
+    Attributes:
+        scheme: "lie-trotter" (order 1), "strang" (order 2), "yoshida4" or "suzuki4" (order 4).
+        substep: The rule for each term alone. The order of the whole is the smaller of the two orders.
+    """
+
+    scheme: str
+    substep: ExplicitRungeKutta
+
+    def __post_init__(self) -> None:
+        choose(self.scheme, SCHEMES, "splitting")
+
+    @property
+    def name(self) -> str:
+        """``scheme``, or ``scheme(substep)`` where the sub-step is not Euler's."""
+        return self.scheme if self.substep.name == "euler" else f"{self.scheme}({self.substep.name})"
+
+    @property
+    def order(self) -> int:
+        """The smaller of the order of the scheme and of the sub-step."""
+        return min(SCHEMES[self.scheme][0], self.substep.order)
+
+    def sequence(self, terms: int) -> list[tuple[int, float]]:
+        """Return the sub-steps for a field of ``terms`` terms: pairs of term index and fraction of the step."""
+        if self.scheme == "lie-trotter":
+            return [(i, 1.0) for i in range(terms)]
+        halves = [(i, 0.5) for i in range(1, terms)]
+        strang = [*reversed(halves), (0, 1.0), *halves]
+        merged: list[tuple[int, float]] = []
+        for fraction in SCHEMES[self.scheme][1]:
+            for index, part in strang:
+                # The last sub-step of one Strang step and the first of the next are one flow.
+                before = merged.pop()[1] if merged and merged[-1][0] == index else 0.0
+                merged.append((index, before + fraction * part))
+        return merged
+
+    def evaluations(self, terms: int) -> float:
+        """Each sub-step evaluates one of the ``terms`` terms, once per stage of the sub-step's method."""
+        return len(self.sequence(terms)) * self.substep.tableau.evaluations / terms
+
+    def step(self, field: Field, t: float, h: float, y: Any, carry: Any = None) -> tuple[Any, Any, Any]:
+        """Take one step.
+
+        Raises:
+            TypeError: The field has no ``terms``.
+        """
+        terms = terms_of(field)
+        # Each term keeps a clock of its own, so that the order holds for fields that depend on time.
+        clocks = [t] * len(terms)
+        for index, fraction in self.sequence(len(terms)):
+            y, _, _ = self.substep.step(terms[index], clocks[index], fraction * h, y)
+            clocks[index] += fraction * h
+        return y, None, None
+
+    def increment(self, field: Field, t: float, h: float, y: Any, first: Any = None) -> tuple[Any, list[Any]]:
+        """Return y(t + h) - y(t) as the splitting has it; it has no stages of the whole field."""
+        return minus(self.step(field, t, h, y)[0], y), []
