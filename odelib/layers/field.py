@@ -72,9 +72,14 @@ class Term(nn.Module):
             out = keep * out
         return self.norm(x + out) - x if self.post else out  # type: ignore[no-any-return]
 
+    @property
+    def random(self) -> bool:
+        """Whether the term has anything to draw: it drops something, and is in training."""
+        return self.training and (self.dropout > 0.0 or self.drop_path > 0.0)
+
     def noise(self, x: Tensor) -> Tensor | None:
-        """Return the factors that drop entries of the sublayer's output, broadcasting to ``x``; None in evaluation."""
-        if not self.training or (self.dropout == 0.0 and self.drop_path == 0.0):
+        """Return the factors that drop entries of the sublayer's output, broadcasting to ``x``; None for no drop."""
+        if not self.random:
             return None
         return _keep(x[:, :1, :1], self.drop_path) * _keep(x, self.dropout)
 
@@ -218,10 +223,15 @@ class TransformerField(nn.Module):
         contexts = (context, None) if self.cross is None else (context, memory, None)
         return Given(contexts, (None,) * len(contexts))
 
+    @property
+    def random(self) -> bool:
+        """Whether the field has anything to draw."""
+        return any(term.random for term in self.terms)
+
     def noise(self, x: Tensor) -> tuple[Tensor | None, ...]:
         """Return what the dropout of each term draws for one step."""
         return tuple(term.noise(x) for term in self.terms)
 
     def draw(self, x: Tensor) -> Field:
         """Return the field with its dropout drawn, to be held while one step of a method is taken."""
-        return Integrand([self], self.given()).draw(x) if self.training else self
+        return Integrand([self], self.given()).draw(x) if self.random else self
