@@ -1,4 +1,4 @@
-"""The command line: ``odelib train`` and ``odelib evaluate``."""
+"""The command line: ``odelib train``, ``odelib evaluate`` and ``odelib info``."""
 
 import re
 import shlex
@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
-from odelib.data import DataError, ImageData, load_images
+from odelib.data import DATA_SETS, DataError, ImageData, load_images
+from odelib.data.describe import describe
 from odelib.models import ViTConfig
 from odelib.training import Runtime, TrainConfig, TrainingError, evaluate, fit, load_checkpoint, load_run
 from odelib.training.loop import claim_folder
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         command = tyro.extras.subcommand_cli_from_dict(
-            {"train": _Train, "evaluate": _Evaluate},
+            {"train": _Train, "evaluate": _Evaluate, "info": _Info},
             prog="odelib",
             description=_DESCRIPTION,
             args=arguments,
@@ -139,6 +140,22 @@ class _Evaluate:
             f"test accuracy {accuracy:.4f}, test loss {loss:.4f} nats on {len(data.test_labels)} images; "
             f"step rule {model.depth.rule.name}, {model.nfe:g} field evaluations"
         )
+
+    def after_stop(self, arguments: Sequence[str]) -> str:
+        return "nothing was changed"
+
+
+@dataclass(frozen=True)
+class _Info:
+    """Say what there is: for each data set what it is, its sizes, licence, citation, address, and where it is here."""
+
+    topic: tyro.conf.Positional[Literal["data"]]
+    """What to tell about."""
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Data sets, such as cifar10. None named: all of them."""
+
+    def run(self, arguments: Sequence[str]) -> None:
+        print("\n\n".join(describe(name) for name in self.names or DATA_SETS))
 
     def after_stop(self, arguments: Sequence[str]) -> str:
         return "nothing was changed"

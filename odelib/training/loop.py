@@ -2,24 +2,27 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar, cast
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from odelib.data import ImageData
 from odelib.models import ViT, ViTConfig
-from odelib.training.batches import TrainingSet
 from odelib.training.checkpoint import Checkpoint, check_same_run, load_checkpoint, save_checkpoint
 from odelib.training.config import TrainConfig
 from odelib.training.errors import TrainingError
-from odelib.training.evaluate import evaluate
+from odelib.training.evaluate import measure
 from odelib.training.optim import adamw, learning_rate
 from odelib.training.progress import Progress
 from odelib.training.record import METRICS, EpochMetrics, MetricsFile, epoch_record, header, read_metrics
 from odelib.training.runtime import Runtime
+from odelib.training.tasks import Batch, Task, hits_of, image_task, loss_of
+
+Model = TypeVar("Model", bound=nn.Module)
 
 CONFIG = "config.json"
 
@@ -28,14 +31,14 @@ _READ_EVERY = 20
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Generic[Model]):
     """What a run gave.
 
-    The accuracy of a run is that of its last epoch. The test images choose nothing: no epoch, no learning
+    The accuracy of a run is that of its last epoch. The test data choose nothing: no epoch, no learning
     rate, no stopping time. So the number is an unbiased estimate for the configuration that was asked for.
     """
 
-    model: ViT
+    model: Model
     """The trained model, in evaluation mode, on the run's device."""
     history: tuple[EpochMetrics, ...]
     """One entry per epoch."""
@@ -44,7 +47,7 @@ class Result:
 
     @property
     def test_accuracy(self) -> float:
-        """Share of the test images that the model gets right after the last epoch."""
+        """Share of the test images (characters, requests, subwords) that the model gets right after the last epoch."""
         return self.history[-1].test_accuracy
 
     @property
@@ -55,7 +58,7 @@ class Result:
 
 def fit(
     config: TrainConfig, data: ImageData, folder: str | Path, *, resume: bool = False, progress: bool = True
-) -> Result:
+) -> Result[ViT]:
     """Train a vision transformer and leave ``config.json``, ``metrics.jsonl`` and ``checkpoint.pt`` in a folder.
 
     A run that was stopped, by Ctrl-C, a kill or a full disk, goes on from its last checkpoint with
@@ -73,19 +76,50 @@ def fit(
         ValueError: The model does not fit the data, or the folder already holds a run and ``resume`` is off.
         TrainingError: The loss is no longer finite, the folder cannot be written, or its checkpoint cannot be used.
     """
-    folder = Path(folder)
     check_geometry(config.model, data)
     runtime = Runtime.choose(config.device, config.precision)
+    task = image_task(data, config, runtime)
+    return fit_task(config, task, lambda: ViT(config.model), folder, runtime=runtime, resume=resume, progress=progress)
+
+
+def fit_task(
+    config: TrainConfig,
+    task: Task,
+    build: Callable[[], Model],
+    folder: str | Path,
+    *,
+    runtime: Runtime,
+    resume: bool = False,
+    progress: bool = True,
+) -> Result[Model]:
+    """Train a model on a task, in the same way as ``fit`` trains a vision transformer on images.
+
+    Args:
+        config: The recipe: epochs, learning rate, and so on.
+        task: The batches, made for ``config`` and ``runtime``.
+        build: Makes the model with its initial weights, drawn from torch's random state. It takes the inputs of the
+            task's batches, gives the logits that ``Task`` describes, and has a number ``nfe``, the field evaluations
+            per forward pass.
+        folder: The run folder; made if absent.
+        runtime: Where and in which number format.
+        resume: Go on from the folder's checkpoint.
+        progress: Print a line per epoch and, on a terminal, a progress bar.
+
+    Raises:
+        ValueError: The folder already holds a run and ``resume`` is off.
+        TrainingError: The loss is no longer finite, the folder cannot be written, or its checkpoint cannot be used.
+    """
+    folder = Path(folder)
     claim_folder(folder, resume=resume)
     with runtime.fork_rng():
-        run = _Run(config, data, folder, runtime)
+        run = _Run(config, task, build, folder, runtime)
         stored = load_checkpoint(folder) if resume else None
         if stored is not None:
             check_same_run(stored, config, folder)
             run.restore(stored)
         with (
             MetricsFile(folder / METRICS, size=stored.metrics_bytes if stored else 0) as metrics,
-            Progress(config, run.model.nfe, len(run.training.images), run.epoch, shown=progress) as bar,
+            Progress(config, cast(float, run.model.nfe), task.count, run.epoch, unit=task.unit, shown=progress) as bar,
         ):
             if stored is None:
                 (folder / CONFIG).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
@@ -137,14 +171,15 @@ def claim_folder(folder: Path, *, resume: bool) -> None:
         ) from error
 
 
-class _Run:
+class _Run(Generic[Model]):
     """Model, optimiser and position of a run in progress."""
 
-    def __init__(self, config: TrainConfig, data: ImageData, folder: Path, runtime: Runtime) -> None:
-        self.config, self.data, self.folder, self.runtime = config, data, folder, runtime
-        self.training = TrainingSet(data, config, runtime)
+    def __init__(
+        self, config: TrainConfig, task: Task, build: Callable[[], Model], folder: Path, runtime: Runtime
+    ) -> None:
+        self.config, self.task, self.folder, self.runtime = config, task, folder, runtime
         runtime.seed(config.seed)
-        self.model = ViT(config.model).to(runtime.device)
+        self.model = build().to(runtime.device)
         self.optimizer = adamw(self.model, config, runtime)
         self.epoch = 0
         self.step = 0
@@ -170,21 +205,19 @@ class _Run:
     def train_epoch(self, bar: Progress) -> EpochMetrics:
         start = time.perf_counter()
         self.model.train()
-        steps = self.training.steps
-        losses = torch.zeros(steps, device=self.runtime.device)  # sums over the batch
+        steps = self.task.steps
+        losses = torch.zeros(steps, device=self.runtime.device)  # sums over a batch
         hits = torch.zeros(steps, device=self.runtime.device)
         seen = read = 0
-        for i, (images, labels) in enumerate(self.training.epoch(self.epoch)):
-            losses[i], hits[i] = self._update(images, labels)
-            seen += len(labels)
+        for i, batch in enumerate(self.task.epoch(self.epoch)):
+            losses[i], hits[i] = self._update(batch)
+            seen += batch.count
             if (i + 1) % _READ_EVERY == 0 or i + 1 == steps:
                 self._check(losses[read : i + 1], self.step - (i - read))
                 bar.update(seen, losses[: i + 1].sum().item() / seen, hits[: i + 1].sum().item() / seen)
                 read = i + 1
         trained = time.perf_counter()
-        test_loss, test_accuracy = evaluate(
-            self.model, self.data, runtime=self.runtime, batch_size=self.config.eval_batch_size
-        )
+        test_loss, test_accuracy = measure(self.model, self.task.test(), runtime=self.runtime)
         self._check(torch.tensor([test_loss]), self.step)
         self.epoch += 1
         return EpochMetrics(
@@ -199,23 +232,23 @@ class _Run:
             images_per_second=round(seen / (trained - start), 1),
         )
 
-    def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _update(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One optimiser step; the summed loss and the number of hits stay on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr(self.step)
         with self.runtime.autocast():
-            logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
+            logits = self.model(*batch.inputs)
+        loss = loss_of(logits, batch.targets, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if self.config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.step += 1
-        return loss.detach() * len(labels), (logits.argmax(dim=1) == labels).sum()
+        return loss.detach() * batch.count, hits_of(logits, batch.targets)
 
     def _lr(self, step: int) -> float:
-        config, steps = self.config, self.training.steps
+        config, steps = self.config, self.task.steps
         return learning_rate(
             step, peak=config.lr, warmup=round(config.warmup_epochs * steps), total=config.epochs * steps
         )
