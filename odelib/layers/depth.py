@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from odelib.layers.context import Context
+from odelib.layers.fused import fold
 from odelib.layers.integrand import Integrand
 from odelib.layers.schedule import DepthSchedule
 from odelib.names import choose
@@ -173,10 +174,14 @@ class DepthBlock(nn.Module):
         sets, basis = self.schedule.over(interval)
         fields: list[Any] = [self.fields[j] for j in sets]
         alone = basis is None and self.log_scale is None and context is None and memory is None
-        if alone and (self._marches or not hasattr(fields[0], "given")):
+        # Folded here once, for all evaluations in the interval. The other gradient modes evaluate the field again on
+        # their way back, from its own weights.
+        folds = getattr(fields[0], "fuse", False) and basis is None and self._marches
+        if alone and not folds and (self._marches or not hasattr(fields[0], "given")):
             return fields[0]
         scale = None if self.log_scale is None else self.log_scale[interval].exp()
-        return Integrand(fields, fields[0].given(context, memory), basis, scale)
+        given = fields[0].given(context, memory)
+        return Integrand(fields, replace(given, folded=fold(fields[0])) if folds else given, basis, scale)
 
 
 def _checked(control: Adaptive | None, rule: StepRule, schedule: DepthSchedule) -> Adaptive | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from odelib.layers.attention import MultiHeadAttention
 from odelib.layers.context import Context
-from odelib.layers.fused import fused
+from odelib.layers.fused import Folded, fused
 from odelib.layers.integrand import Integrand
 from odelib.layers.mlp import MLP
 from odelib.names import choose
@@ -101,10 +101,12 @@ class Given:
     Attributes:
         contexts: One per term; None for a term that reads nothing but the state.
         keeps: One per term, as `Term.noise` returns them.
+        folded: The field's weights for two matrix products, if it is computed so and they do not change meanwhile.
     """
 
     contexts: Sequence[Context | None]
     keeps: Sequence[Tensor | None]
+    folded: Folded | None = None
 
 
 class TransformerField(nn.Module):
@@ -189,7 +191,7 @@ class TransformerField(nn.Module):
         """Return dx/dt at (t, x). The weights of one field do not depend on t."""
         given = given or self.given()
         if self.fuse:
-            return fused(self, x, given.contexts[0], given.keeps)
+            return fused(self, x, given.contexts[0], given.keeps, given.folded)
         if self.attention.norm is self.mlp.norm:
             return self._normalised_once(x, given)
         first, *rest = (
