@@ -106,6 +106,8 @@ class Replay(Recorded):
             found = vjp(heads, [*start, *self.parameters], tails)
             bar = list(found[:count])
             sums.add(found[count:])
+            # Not to be kept while the next segment is taken.
+            del ends, wanted, heads, tails, found
         return zeros_if_none(bar, leaves_of(self.form)), sums
 
     def _again(
