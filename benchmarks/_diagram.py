@@ -45,7 +45,7 @@ def solvers(tolerance: float, end: float) -> dict[str, Run]:
 
 def curves(field: Field, y0: Tensor, end: float, tolerances: list[float], timer: Timer) -> dict[str, list[Point]]:
     """Measure all solvers at all tolerances, in turns."""
-    exact = reference(field, y0, end, backward=False, rtol=1e-13)
+    exact = reference(field, y0, end, backward=False, rtol=1e-12)
     runs = {(name, tolerance): run for tolerance in tolerances for name, run in solvers(tolerance, end).items()}
     with torch.no_grad():
         samples = timer.interleaved({key: partial(run, field, y0) for key, run in runs.items()})

@@ -1,6 +1,7 @@
 """Interleaved timing of contenders against their own bare field evaluations, and the table of the results."""
 
 import gc
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -30,16 +31,18 @@ class Timer:
     clock: str
 
     def interleaved(self, calls: dict[Any, Callable[[], Any]]) -> dict[Any, list[float]]:
-        """Return the seconds per call of each, one sample per round, in turns."""
+        """Return the seconds per call of each: one sample of each per round, in another order in every round."""
         repeats = {}
         for key, call in calls.items():
             call()  # warm up
             once = self._sample(call, 1)
             repeats[key] = max(1, round(self.seconds / max(once, 1e-7)))
         samples: dict[Any, list[float]] = {key: [] for key in calls}
+        order, shuffle = list(calls), random.Random(0).shuffle
         for _ in range(self.rounds):
-            for key, call in calls.items():
-                samples[key].append(self._sample(call, repeats[key]))
+            shuffle(order)
+            for key in order:
+                samples[key].append(self._sample(calls[key], repeats[key]))
         return samples
 
     def _sample(self, call: Callable[[], Any], repeats: int) -> float:

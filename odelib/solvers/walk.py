@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from odelib.solvers.arithmetic import Leaves, combine, minus, read, rms
-from odelib.solvers.control import Adaptive
+from odelib.solvers.control import Adaptive, over
 from odelib.solvers.draws import Draws
 from odelib.solvers.errors import SolverError
 from odelib.solvers.grid import GridStep, Sides
@@ -89,13 +89,14 @@ def walk_grid(
         y, carry = step.y1, step.carry
 
 
+@torch.no_grad()
 def first_step_size(
     field: Callable[[float, Any], Any], t: float, y: Leaves, f0: Leaves, sign: float, order: int, control: Adaptive
 ) -> float:
     """Choose the first step (Hairer, Nørsett, Wanner I, II.4), in two reads and one evaluation of the field."""
     norm = rms if control.norm is None else control.norm
-    zeros = control.scaled(y, y, y), control.scaled(f0, y, y)
-    d0, d1 = read([norm(part) for part in zeros])
+    tolerances = control.tolerances(y, y)
+    d0, d1 = read([norm(over(part, tolerances)) for part in (y, f0)])
     if not math.isfinite(d0 + d1):
         where = "field" if math.isfinite(d0) else "state"
         raise SolverError(
@@ -104,7 +105,7 @@ def first_step_size(
     h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 or not math.isfinite(d0 / d1) else 0.01 * d0 / d1
     h0 = min(h0, control.max_step)
     f1 = field(t + sign * h0, combine(y, sign * h0, ((0, 1.0),), [f0]))
-    (d2,) = read([norm(control.scaled(minus(f1, f0), y, y))])
+    (d2,) = read([norm(over(minus(f1, f0), tolerances))])
     d2 /= h0
     largest = max(d1, d2)
     if not math.isfinite(largest):
