@@ -3,7 +3,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from odelib.analysis import convergence_order, global_errors, splitting_defect
-from odelib.layers import DepthBlock, DepthSchedule, TransformerField
+from odelib.layers import Context, DepthBlock, DepthSchedule, Integrand, TransformerField
 from odelib.solvers import STEP_RULES, solve
 
 F64 = torch.float64
@@ -95,6 +95,103 @@ def test_usual_and_parallel_layer_differ_by_the_second_order_in_h():
     torch.testing.assert_close(leading, derivative, rtol=1e-3, atol=1e-4)
 
 
+def test_interpolated_weights_pass_through_their_knots():
+    knots = fields(3)
+    x = torch.randn(2, 5, 16, dtype=F64)
+    block = DepthBlock(knots, "euler", DepthSchedule(2, weights="linear"))
+    middle = x + knots[0](0.0, x)
+    torch.testing.assert_close(block(x), middle + knots[1](1.0, middle))
+    halves = DepthBlock(knots, "euler", DepthSchedule(2, 2, 0.5, weights="linear"))
+    half = TransformerField(16, 2, 2.0).to(F64)
+    half.load_state_dict({n: (v + knots[1].state_dict()[n]) / 2 for n, v in knots[0].state_dict().items()})
+    record = []
+    halves(x, record)
+    first = x + knots[0](0.0, x) / 2
+    torch.testing.assert_close(record[1], first + half(0.5, first) / 2)
+
+
+def test_equal_knots_are_constant_weights():
+    (field,) = fields(1)
+    x = torch.randn(2, 5, 16, dtype=F64)
+    expected = DepthBlock([field, field], "strang", DepthSchedule(2))(x)
+    block = DepthBlock([field, field, field], "strang", DepthSchedule(2, weights="linear"))
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_a_fourier_series_starts_constant_and_depends_on_time_once_trained():
+    parts = fields(3)
+    x = torch.randn(2, 5, 16, dtype=F64)
+    block = DepthBlock(parts, "rk4", DepthSchedule(3, weights="fourier"))
+    block.make_constant()
+    shared = DepthBlock([parts[0]], "rk4", DepthSchedule(1, steps=3))
+    torch.testing.assert_close(block(x), shared(x))
+    block(x).sum().backward()
+    assert all(part.mlp.sublayer.fc2.weight.grad.abs().max() > 0 for part in parts)
+    with torch.no_grad():  # cos(pi t / 3) = 1, 1/2, -1/2, -1 at t = 0, 1, 2, 3
+        for parameter in parts[1].parameters():
+            parameter.add_(1.0)
+    moved = TransformerField(16, 2, 2.0).to(F64)
+    moved.load_state_dict({n: v - 0.5 for n, v in parts[0].state_dict().items()})
+    torch.testing.assert_close(block._field(0, None, None)(2.0, x), moved(0.0, x))
+
+
+@pytest.mark.parametrize("weights", ["linear", "fourier"])
+def test_order_holds_where_weights_depend_on_time(weights):
+    parts, schedule = fields(3), DepthSchedule(3 - (weights == "linear"), step_size=0.25, weights=weights)
+    x = torch.randn(1, 4, 16, dtype=F64)
+
+    def end(refine):
+        block = DepthBlock(parts, "rk4", schedule)
+        block.swap(refine=refine)
+        return block(x)
+
+    with torch.no_grad():
+        exact = end(64)
+        errors = [float((end(steps) - exact).abs().max()) for steps in (8, 16)]
+    assert convergence_order([1 / 8, 1 / 16], errors) == pytest.approx(4, abs=0.3)
+
+
+@pytest.mark.parametrize("rule", ["euler", "lie-trotter", "rk4"])
+def test_a_learned_step_size_is_a_step_size(rule):
+    parts = fields(2)
+    x = torch.randn(2, 5, 16, dtype=F64)
+    block = DepthBlock(parts, rule, DepthSchedule(2), learn_step_size=True).to(F64)
+    torch.testing.assert_close(block(x), DepthBlock(parts, rule, DepthSchedule(2))(x))
+    with torch.no_grad():
+        block.log_scale.copy_(torch.tensor([0.5, 0.25]).log())
+    by_hand = solve(parts[0], x, (0.0, 0.5), rule=rule).ys[-1]
+    by_hand = solve(parts[1], by_hand, (0.0, 0.25), rule=rule).ys[-1]
+    torch.testing.assert_close(block(x), by_hand)
+    block(x).sum().backward()
+    assert (block.log_scale.grad != 0).all()
+
+
+@pytest.mark.parametrize("weights", ["piecewise", "linear"])
+def test_noise_is_held_over_the_stages_of_a_step(weights):
+    (field,) = fields(1)
+    for term in field.terms:
+        term.dropout, term.drop_path = 0.3, 0.2
+    count = 1 if weights == "piecewise" else 2
+    block = DepthBlock([field] * count, "rk4", DepthSchedule(1, weights=weights), learn_step_size=True)
+    x = torch.randn(2, 5, 16, dtype=F64)
+    held = block._field(0, None, None).draw(x)
+    torch.testing.assert_close(held(0.0, x), held(0.5, x), rtol=1e-12, atol=1e-12)
+    block.eval()
+    torch.testing.assert_close(block(x), block(x), rtol=0, atol=0)
+
+
+def test_strang_has_order_two_with_midpoint_and_one_with_euler_substeps_where_terms_are_three():
+    torch.manual_seed(0)
+    field = TransformerField(16, 2, 2.0, cross=True).to(F64)
+    x, memory = torch.randn(1, 4, 16, dtype=F64), Context(memory=torch.randn(1, 3, 16, dtype=F64))
+    frozen = Integrand([field], field.given(Context(), memory))
+    with torch.no_grad():
+        exact = solve(frozen, x, (0.0, 1.0), rule="rk4", steps=64).ys[-1]
+    for rule, order in (("strang(midpoint)", 2), ("strang", 1), ("lie-trotter", 1)):
+        errors = global_errors(frozen, x, rule=rule, steps=(16, 32, 64), exact=exact)
+        assert convergence_order([1 / 16, 1 / 32, 1 / 64], errors) == pytest.approx(order, abs=0.2)
+
+
 @pytest.mark.parametrize("rule", [*STEP_RULES, "strang(midpoint)"])
 def test_on_cuda_without_a_cuda_device(rule):
     # A read of a value on the host, or a mix of devices, raises under FakeTensorMode.
@@ -120,7 +217,9 @@ def test_backward_reads_no_values(rule):
         (lambda: DepthSchedule(1, steps=0), "steps is 0"),
         (lambda: DepthSchedule(1, step_size=0.0), r"step_size is 0\.0"),
         (lambda: DepthSchedule(1, step_size=float("nan")), "step_size is nan"),
+        (lambda: DepthSchedule(1, weights="spline"), "unknown kind of weights 'spline'"),
         (lambda: DepthBlock(fields(2), "euler", DepthSchedule(3)), "2 fields came for 3 intervals"),
+        (lambda: DepthBlock(fields(2), "euler", DepthSchedule(2, weights="linear")), "one more, since they are knots"),
         (lambda: DepthBlock(fields(1), "eulr", DepthSchedule(1)), "nearest valid name is 'euler'"),
         (lambda: DepthBlock(fields(1), "euler", DepthSchedule(1)).swap(refine=0), "refine is 0"),
     ],
