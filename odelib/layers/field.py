@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from odelib.layers.attention import MultiHeadAttention
 from odelib.layers.context import Context
-from odelib.layers.fused import fused
+from odelib.layers.fused import Folded, fused
 from odelib.layers.integrand import Integrand
 from odelib.layers.mlp import MLP
 from odelib.names import choose
@@ -72,9 +72,14 @@ class Term(nn.Module):
             out = keep * out
         return self.norm(x + out) - x if self.post else out  # type: ignore[no-any-return]
 
+    @property
+    def random(self) -> bool:
+        """Whether the term has anything to draw: it drops something, and is in training."""
+        return self.training and (self.dropout > 0.0 or self.drop_path > 0.0)
+
     def noise(self, x: Tensor) -> Tensor | None:
-        """Return the factors that drop entries of the sublayer's output, broadcasting to ``x``; None in evaluation."""
-        if not self.training or (self.dropout == 0.0 and self.drop_path == 0.0):
+        """Return the factors that drop entries of the sublayer's output, broadcasting to ``x``; None for no drop."""
+        if not self.random:
             return None
         return _keep(x[:, :1, :1], self.drop_path) * _keep(x, self.dropout)
 
@@ -96,10 +101,12 @@ class Given:
     Attributes:
         contexts: One per term; None for a term that reads nothing but the state.
         keeps: One per term, as `Term.noise` returns them.
+        folded: The field's weights for two matrix products, if it is computed so and they do not change meanwhile.
     """
 
     contexts: Sequence[Context | None]
     keeps: Sequence[Tensor | None]
+    folded: Folded | None = None
 
 
 class TransformerField(nn.Module):
@@ -184,7 +191,7 @@ class TransformerField(nn.Module):
         """Return dx/dt at (t, x). The weights of one field do not depend on t."""
         given = given or self.given()
         if self.fuse:
-            return fused(self, x, given.contexts[0], given.keeps)
+            return fused(self, x, given.contexts[0], given.keeps, given.folded)
         if self.attention.norm is self.mlp.norm:
             return self._normalised_once(x, given)
         first, *rest = (
@@ -218,10 +225,15 @@ class TransformerField(nn.Module):
         contexts = (context, None) if self.cross is None else (context, memory, None)
         return Given(contexts, (None,) * len(contexts))
 
+    @property
+    def random(self) -> bool:
+        """Whether the field has anything to draw."""
+        return any(term.random for term in self.terms)
+
     def noise(self, x: Tensor) -> tuple[Tensor | None, ...]:
         """Return what the dropout of each term draws for one step."""
         return tuple(term.noise(x) for term in self.terms)
 
     def draw(self, x: Tensor) -> Field:
         """Return the field with its dropout drawn, to be held while one step of a method is taken."""
-        return Integrand([self], self.given()).draw(x) if self.training else self
+        return Integrand([self], self.given()).draw(x) if self.random else self

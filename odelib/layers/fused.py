@@ -4,10 +4,13 @@ Both terms normalise the same state. A norm is a map without parameters, followe
 pass into the weights: W (g * z + b) + c = (W diag g) z + (W b + c). So one product gives queries, keys, values and the
 hidden layer, also where each term has a norm of its own; and one product on the concatenation of the heads and the
 activated hidden layer gives the sum of both outputs. Parameters and numbers are those of the field, to rounding.
+
+The weights are folded once for all evaluations over an interval: they do not change while it is integrated.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,8 +23,44 @@ if TYPE_CHECKING:
     from odelib.layers.field import TransformerField
 
 
+@dataclass(frozen=True)
+class Folded:
+    """The weights of a field as two matrix products take them.
+
+    Attributes:
+        way_in: Weight, (3 dim + hidden, dim), and bias of the product that gives queries, keys, values and hidden.
+        way_out: Weight, (dim, dim + hidden / gates), and bias of the product on heads and activated hidden.
+    """
+
+    way_in: tuple[Tensor, Tensor]
+    way_out: tuple[Tensor, Tensor]
+
+
+def fold(field: "TransformerField") -> Folded:
+    """Return the weights of a field for two matrix products; differentiable, and good as long as the weights are.
+
+    Raises:
+        ValueError: The field has a third term or post-norm.
+    """
+    if not field.can_fuse:
+        raise ValueError(
+            "only a sum of attention and MLP, normalised before, can be computed by two matrix products, and this "
+            "field has a third term or post-norm: leave its fuse off"
+        )
+    attention: Any = field.attention.sublayer
+    mlp: Any = field.mlp.sublayer
+    return Folded(
+        _stack([_fold(field.attention.norm, attention.qkv), _fold(field.mlp.norm, mlp.fc1)]),
+        (torch.cat([attention.proj.weight, mlp.fc2.weight], dim=1), attention.proj.bias + mlp.fc2.bias),
+    )
+
+
 def fused(
-    field: "TransformerField", x: Tensor, context: Context | None = None, keeps: Sequence[Tensor | None] = (None, None)
+    field: "TransformerField",
+    x: Tensor,
+    context: Context | None = None,
+    keeps: Sequence[Tensor | None] = (None, None),
+    folded: Folded | None = None,
 ) -> Tensor:
     """Return A(x) + M(x) for a field of these two terms, pre-norm, by one matrix product in and one out.
 
@@ -32,27 +71,22 @@ def fused(
         x: The state, (batch, tokens, dim).
         context: What attention reads besides the state.
         keeps: What the terms' dropout drew, as `TransformerField.noise` returns it.
+        folded: What `fold` returned for the field as it is now; None to fold here.
 
     Raises:
         ValueError: The field has a third term or post-norm.
     """
     attention: Any = field.attention.sublayer
     mlp: Any = field.mlp.sublayer
-    if not field.can_fuse:
-        raise ValueError(
-            "only a sum of attention and MLP, normalised before, can be computed by two matrix products, and this "
-            "field has a third term or post-norm: leave its fuse off"
-        )
-    weight, bias = _stack([_fold(field.attention.norm, attention.qkv), _fold(field.mlp.norm, mlp.fc1)])
+    folded = folded or fold(field)
     widths = [attention.qkv.out_features, mlp.fc1.out_features]
-    qkv, hidden = torch.split(F.linear(_normalise(field.attention.norm, x), weight, bias), widths, dim=2)
+    qkv, hidden = torch.split(F.linear(_normalise(field.attention.norm, x), *folded.way_in), widths, dim=2)
     heads, hidden = attention.mix(qkv, context), mlp.activation(hidden)
     if any(keep is not None for keep in keeps):
         outs = (attention.proj(heads), mlp.fc2(hidden))
         first, second = (out if keep is None else keep * out for keep, out in zip(keeps, outs, strict=True))
         return first + second  # type: ignore[no-any-return]
-    out = torch.cat([attention.proj.weight, mlp.fc2.weight], dim=1)
-    return F.linear(torch.cat([heads, hidden], dim=2), out, attention.proj.bias + mlp.fc2.bias)
+    return F.linear(torch.cat([heads, hidden], dim=2), *folded.way_out)
 
 
 def _normalise(norm: Any, x: Tensor) -> Tensor:

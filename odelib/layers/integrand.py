@@ -31,6 +31,8 @@ class Integrand:
         self.given = given
         self.basis = basis
         self.scale = scale
+        if fields[0].random:  # a field that always offered to draw would seem random to the adjoint method
+            self.draw = self._draw
 
     def __call__(self, t: float, x: Tensor) -> Tensor:
         """Return the field at (t, x); same shape as ``x``."""
@@ -41,12 +43,9 @@ class Integrand:
         """The fields whose sum this is."""
         return tuple(partial(self._term, i) for i in range(len(self.fields[0].terms)))
 
-    def draw(self, x: Tensor) -> "Integrand":
+    def _draw(self, x: Tensor) -> "Integrand":
         """Return the field with its dropout drawn, to be held while one step of a method is taken."""
-        if not self.fields[0].training:
-            return self
-        held = replace(self.given, keeps=self.fields[0].noise(x))
-        return Integrand(self.fields, held, self.basis, self.scale)
+        return Integrand(self.fields, replace(self.given, keeps=self.fields[0].noise(x)), self.basis, self.scale)
 
     def parameters(self) -> Iterator[Tensor]:
         """All tensors that the field depends on besides x, for gradient modes that need them named."""

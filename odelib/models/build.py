@@ -7,6 +7,7 @@ from torch import nn
 from odelib.layers import DepthBlock, TransformerField
 from odelib.layers.field import NORMS
 from odelib.models.config import TransformerConfig
+from odelib.solvers import Adaptive
 
 
 def make_depth(config: TransformerConfig, **field_options: Any) -> DepthBlock:
@@ -35,7 +36,14 @@ def make_depth(config: TransformerConfig, **field_options: Any) -> DepthBlock:
         )
         for i in range(count)
     ]
-    return DepthBlock(fields, config.step_rule, config.schedule, learn_step_size=config.learn_step_size)
+    return DepthBlock(
+        fields,
+        config.step_rule,
+        config.schedule,
+        learn_step_size=config.learn_step_size,
+        control=None if config.tolerance is None else Adaptive(rtol=config.tolerance, atol=config.tolerance),
+        gradient=config.gradient,
+    )
 
 
 def make_norm(config: TransformerConfig) -> nn.Module:

@@ -8,7 +8,7 @@ from odelib.layers import DepthSchedule
 from odelib.layers.field import NORMS, PLACES
 from odelib.layers.mlp import ACTIVATIONS
 from odelib.names import check_keys, choose
-from odelib.solvers import step_rule
+from odelib.solvers import GRADIENTS, step_rule
 
 Config = TypeVar("Config", bound="TransformerConfig")
 
@@ -38,6 +38,10 @@ class TransformerConfig:
     """Steps of the method with each weight set (weight sharing when more than 1)."""
     step_size: float = 1.0
     """Step size h of the method."""
+    tolerance: float | None = None
+    """Relative and absolute tolerance, to which steps are chosen by an error estimate. None: steps of step_size."""
+    gradient: Literal["backprop", "checkpoint", "adjoint", "reversible"] = "backprop"
+    """How the solution is differentiated: less memory costs time, and with adjoint accuracy."""
     weights: Literal["piecewise", "linear", "fourier"] = "piecewise"
     """How the weights depend on depth: constant per interval, linear between knots, or a Fourier series."""
     learn_step_size: bool = False
@@ -61,7 +65,14 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         step_rule(self.step_rule)
-        for name, names in (("norm", NORMS), ("norm_place", PLACES), ("activation", ACTIVATIONS)):
+        if self.tolerance is not None and not self.tolerance > 0.0:
+            raise ValueError(f"tolerance is {self.tolerance}: choose it greater than 0, such as 0.001, or None")
+        for name, names in (
+            ("gradient", GRADIENTS),
+            ("norm", NORMS),
+            ("norm_place", PLACES),
+            ("activation", ACTIVATIONS),
+        ):
             choose(getattr(self, name), names, name)
         _ = self.schedule  # raises where intervals, steps, step_size or weights are out of range
         self._at_least_one("dim", "num_heads")

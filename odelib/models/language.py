@@ -79,7 +79,8 @@ class CausalLM(nn.Module):
             temperature: Divides the logits. 0: the most probable token is taken.
             top_k: Draw from the k most probable tokens only. None: from all.
             generator: The random state to draw from.
-            cached: Whether keys and values of what was read are kept; the tokens are the same.
+            cached: Whether keys and values of what was read are kept; the tokens are the same. Not where steps are
+                chosen by the error.
 
         Raises:
             ValueError: A number is out of its range, or the texts would be longer than the positions.
@@ -90,6 +91,7 @@ class CausalLM(nn.Module):
                 f"{prompt.shape[1]} tokens and {new_tokens} new ones are {length}, the model has positions for "
                 f"{self.config.max_tokens}: shorten the prompt, or ask for fewer"
             )
+        cached = cached and self.depth.control is None  # steps chosen by the error differ from pass to pass
         reader = Reader(lambda tokens, cache: self(tokens, cache=cache), length, cached)
         with reading(self):
             return sample(reader, prompt, new_tokens, temperature=temperature, top_k=top_k, generator=generator)

@@ -94,7 +94,8 @@ class EncoderDecoder(nn.Module):
             beams: Texts kept in each step; 1 is greedy search.
             max_tokens: The most tokens of a target, ``start`` and ``end`` counted. None: as many as positions.
             length_penalty: As in `beam_search`.
-            cached: Whether keys and values are kept from token to token; the result is the same.
+            cached: Whether keys and values are kept from token to token; the result is the same. Not where steps are
+                chosen by the error.
 
         Raises:
             ValueError: A number is out of its range.
@@ -105,6 +106,7 @@ class EncoderDecoder(nn.Module):
             assert memory.memory is not None
             rows = torch.arange(len(source), device=source.device).repeat_interleave(max(beams, 1))
             wide = Context(None if memory.mask is None else memory.mask[rows], memory.memory[rows])
+            cached = cached and self.decoder.control is None  # steps chosen by the error differ from pass to pass
             reader = Reader(lambda tokens, cache: self.decode(tokens, wide, cache), max(limit, 1), cached)
             first = torch.full((len(source), 1), start, device=source.device)
             return beam_search(reader, first, end=end, beams=beams, max_tokens=limit, length_penalty=length_penalty)

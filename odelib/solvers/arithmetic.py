@@ -145,8 +145,9 @@ class _OnLeaves(Wrapped):
     def __init__(self, field: Any, tree: Tree) -> None:
         self.tree = tree
         super().__init__(field)
-        if hasattr(field, "draw"):
-            self.draw = lambda y: self.around(field.draw(tree.tree(y)))
+
+    def inner(self, y: Leaves) -> Any:
+        return self.tree.tree(y)
 
     def around(self, field: Any) -> Wrapped:
         return _OnLeaves(field, self.tree)

@@ -1,6 +1,7 @@
 """What a field is, what a field that can be split offers, and the wrappers that the solvers put around one."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,8 +59,21 @@ class Wrapped:
         self.field = field
         if hasattr(field, "terms"):
             self.terms: tuple[Any, ...] = tuple(self.around(term) for term in field.terms)
-        if hasattr(field, "draw"):
-            self.draw: Callable[[Any], Any] = lambda y: self.around(field.draw(y))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return ``draw``, made when it is asked for: kept as an attribute it would be a cycle that holds the state."""
+        if name != "draw":
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return partial(self._drawn, self.field.draw)
+
+    def _drawn(self, draw: Callable[[Any], Any], y: Any) -> Any:
+        held = draw(self.inner(y))
+        # A field that drew nothing is itself, and so is the wrapper around it.
+        return self if held is self.field else self.around(held)
+
+    def inner(self, y: Any) -> Any:
+        """Return a state as the field behind this sees it."""
+        return y
 
     def around(self, field: Any) -> "Wrapped":
         """Return this wrapper around another field."""

@@ -1,6 +1,7 @@
 """How a solve is differentiated, as a value; and the autograd function behind all modes but backpropagation."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -159,7 +160,12 @@ class Solve(torch.autograd.Function):
     def forward(ctx: Any, strategy: Strategy, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the leaves of all outputs, one output after the other."""
         device = tensors[0].device.type
-        ctx.autocast = (device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device))
+        # The steps on the way back are taken under the autocast of the way there, or without any.
+        ctx.autocast = None
+        if torch.amp.is_autocast_available(device):
+            ctx.autocast = torch.autocast(
+                device, torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device)
+            )
         count = len(leaves_of(strategy.form))
         outputs = strategy.forward(like(strategy.form, tensors[:count]))
         flat = tuple(leaf for output in outputs for leaf in leaves_of(output))
@@ -178,8 +184,7 @@ class Solve(torch.autograd.Function):
         form = strategy.form
         outputs = [like(form, saved[i : i + count]) for i in range(0, len(saved), count)]
         grads = [list(flat[i : i + count]) for i in range(0, len(flat), count)]
-        device, enabled, dtype = ctx.autocast
-        with torch.autocast(device, enabled=enabled, dtype=dtype) if enabled else torch.autocast(device, enabled=False):
+        with ctx.autocast or nullcontext():
             state, sums = strategy.backward(outputs, grads)
         return None, *state, *sums.totals
 

@@ -15,7 +15,7 @@ from odelib.solvers.control import Adaptive
 from odelib.solvers.draws import Draws
 from odelib.solvers.errors import SolverError
 from odelib.solvers.events import Crossings, Event, with_gradient
-from odelib.solvers.fields import Checked, Field, InUnitTime
+from odelib.solvers.fields import Checked, Field, InUnitTime, Wrapped
 from odelib.solvers.gradients import (
     Adjoint,
     Backprop,
@@ -275,21 +275,20 @@ class _Solver:
         )
 
 
-class _CheckedOnce:
+class _CheckedOnce(Wrapped):
     """A field whose first value is compared with the state."""
 
     def __init__(self, field: Any) -> None:
-        self.field, self.first = field, True
-        self.call = Checked(field)
-        if hasattr(field, "terms"):
-            self.terms = field.terms
-        if hasattr(field, "draw"):
-            self.draw = field.draw
+        self.first = True
+        super().__init__(field)
+
+    def around(self, field: Any) -> Any:
+        return field
 
     def __call__(self, t: Any, y: Any) -> Any:
         if self.first:
             self.first = False
-            return self.call(t, y)
+            return Checked(self.field)(t, y)
         return self.field(t, y)
 
 

@@ -155,6 +155,7 @@ class AdaptiveWalk:
         self.y, self.t, self.stops = y, stops[0], stops[1:]
         self.errors: list[float] = []  # of up to two accepted steps, the newest first
         self.last_error = 0.0
+        self.held: Any = None
         self.rejected = False
 
     def __iter__(self) -> Iterator[tuple[Step, list[float]]]:
@@ -166,8 +167,8 @@ class AdaptiveWalk:
         size, carry = self.control.first_step, None
         for stop in self.stops:
             while self.t != stop:
-                field = self._field()
-                carry = self.taker.begin(field, self.t, self.y, carry, fresh=self.draws.random)
+                field, fresh = self._field()
+                carry = self.taker.begin(field, self.t, self.y, carry, fresh)
                 if size is None:
                     slope = self.rule.slope(carry)
                     size = first_step_size(field, self.t, self.y, slope, self.sign, self.rule.error_order, self.control)
@@ -175,14 +176,16 @@ class AdaptiveWalk:
                 yield step, probes
                 self.t, self.y, carry = step.end, step.y1, step.carry
 
-    def _field(self) -> Callable[[float, Any], Any]:
-        held = self.draws.next(self.y)
+    def _field(self) -> tuple[Callable[[float, Any], Any], bool]:
+        """Return the field of the next step, and whether it is another one than that of the step before."""
+        held, before = self.draws.next(self.y), self.held
+        self.held = held
 
         def counted(t: float, y: Any) -> Any:
             self.counts.nfe += 1
             return held(t, y)
 
-        return counted
+        return counted, held is not before
 
     def _accepted(self, field: Any, carry: Any, size: float, stop: float) -> tuple[Step, float, list[float]]:
         """Try steps until one is accepted; return it, the size proposed for the next, and the probe's numbers."""

@@ -85,3 +85,24 @@ def test_forms_that_cannot_be_fused_are_refused():
         fuse_if_faster(field, lambda: None)
     with pytest.raises(ValueError, match="0 repeats were asked for"):
         fuse_if_faster(TransformerField(16, 2), lambda: None, repeats=0)
+
+
+@pytest.mark.parametrize(("rule", "steps"), [("euler", 1), ("rk4", 3), ("reversible(heun)", 2)])
+def test_weights_are_folded_once_per_interval(monkeypatch, rule, steps):
+    from odelib.layers import DepthBlock, DepthSchedule, depth
+
+    folds = []
+    monkeypatch.setattr(depth, "fold", lambda field: folds.append(field) or module.fold(field))
+    block = DepthBlock([TransformerField(16, 2, dropout=0.2) for _ in range(2)], rule, DepthSchedule(2, steps))
+    x, results = torch.randn(2, 5, 16), []
+    for fuse in (False, True):
+        for field in block.fields:
+            field.fuse = fuse
+        block.zero_grad()
+        torch.manual_seed(0)
+        out = block(x)
+        out.square().mean().backward()
+        results.append([out, *(p.grad for p in block.parameters())])
+    assert folds == list(block.fields)
+    for four, two in zip(*results, strict=True):
+        torch.testing.assert_close(two, four, rtol=1e-5, atol=1e-6)
