@@ -1,5 +1,6 @@
-"""The command line: ``odelib train``, ``odelib evaluate`` and ``odelib info``."""
+"""The command line: ``odelib train``, ``evaluate``, ``study`` and ``info``."""
 
+import os
 import re
 import shlex
 import sys
@@ -14,6 +15,7 @@ from odelib.cli_options import RunOptions, starting_point
 from odelib.data import DATA_SETS, DataError
 from odelib.data.describe import describe
 from odelib.training import TrainingError, load_checkpoint, load_run, measure, prepare, train_prepared
+from odelib.training.execute import dask_cluster, local_processes, run_study
 from odelib.training.folder import claim_folder
 from odelib.training.swap import rule_of, swap
 
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
 
     Returns:
-        Exit code: 0 done, 2 bad input (one sentence on stderr), 130 stopped by Ctrl-C.
+        Exit code: 0 done, 1 runs of a study failed, 2 bad input (one sentence on stderr), 130 stopped by Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -40,13 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         return _refuse(error)
     try:
-        command.run()
+        code: int = command.run() or 0
     except (ValueError, DataError, TrainingError, OSError) as error:
         return _refuse(error)
     except KeyboardInterrupt:
         print(f"odelib: stopped; {command.after_stop(arguments)}", file=sys.stderr)
         return 130
-    return 0
+    return code
 
 
 def _refuse(error: Exception) -> int:
@@ -60,6 +62,7 @@ def _read(arguments: Sequence[str]) -> Any:
     commands: Any = (
         Annotated[_Train, tyro.conf.subcommand("train", default=_Train(**vars(start)))]
         | Annotated[_Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[_Study, tyro.conf.subcommand("study")]
         | Annotated[_Info, tyro.conf.subcommand("info")]
     )
     return tyro.cli(
@@ -136,6 +139,48 @@ class _Evaluate:
 
     def after_stop(self, arguments: Sequence[str]) -> str:
         return "nothing was changed"
+
+
+@dataclass(frozen=True)
+class _Study:
+    """Do all runs of a study that are not done yet: variants, settings and seeds, as a YAML file says."""
+
+    file: tyro.conf.Positional[Path]
+    """The study, such as studies/images.yaml."""
+    out: Path | None = None
+    """Folder for all runs. None: runs/<name of the file>."""
+    workers: int | None = None
+    """Processes on this machine. None: as many as there are cores for, with the threads of each."""
+    threads: int = 1
+    """Threads for the arithmetic of each run."""
+    scheduler: str | None = None
+    """Let the workers of a Dask cluster do the runs, such as tcp://host:8786; they must share the folder."""
+
+    @property
+    def folder(self) -> Path:
+        return (self.out or Path("runs") / self.file.stem).absolute()
+
+    def run(self) -> int:
+        for name, value in (("workers", self.workers), ("threads", self.threads)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1")
+        workers = self.workers or max((os.cpu_count() or 1) // self.threads, 1)
+        executors = dask_cluster(self.scheduler) if self.scheduler else local_processes(workers)
+        outcomes = run_study(self.file, self.folder, executors, threads=self.threads, say=_say)
+        failed = [outcome for outcome in outcomes if not outcome.done]
+        print(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are done in {self.folder}")
+        for outcome in failed:
+            print(f"  failed: {outcome.name}: {outcome.message}")
+        if failed:
+            print("the same command tries the failed ones again")
+        return 1 if failed else 0
+
+    def after_stop(self, arguments: Sequence[str]) -> str:
+        return f"what is done stays; go on with: {shlex.join(['odelib', *arguments])}"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # also into a file or a pipe, where somebody may be waiting for it
 
 
 @dataclass(frozen=True)

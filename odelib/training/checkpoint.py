@@ -104,7 +104,7 @@ def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) ->
         CheckpointError: They differ; the sentence names the first fields that do, with both values.
     """
     try:  # through the class, so that what is newer than the checkpoint takes its default
-        stored, asked = _flat(TrainConfig.from_dict(checkpoint.config).to_dict()), _flat(config.to_dict())
+        stored, asked = flat(TrainConfig.from_dict(checkpoint.config).to_dict()), flat(config.to_dict())
     except ValueError as error:
         raise CheckpointError(
             f"the checkpoint in {folder} holds a configuration that this version of odelib cannot read ({error}): "
@@ -120,12 +120,12 @@ def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) ->
         )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options as one level with dotted names; tuples as lists, as they come back from a file."""
-    flat: dict[str, Any] = {}
+    level: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
+            level |= flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return flat
+            level[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return level
