@@ -1,4 +1,4 @@
-"""The command line: ``odelib train``, ``evaluate``, ``study`` and ``info``."""
+"""The command line: ``odelib train``, ``evaluate``, ``study``, ``report`` and ``info``."""
 
 import os
 import re
@@ -17,6 +17,7 @@ from odelib.data.describe import describe
 from odelib.training import TrainingError, load_checkpoint, load_run, measure, prepare, train_prepared
 from odelib.training.execute import dask_cluster, local_processes, run_study
 from odelib.training.folder import claim_folder
+from odelib.training.report import write_report
 from odelib.training.swap import rule_of, swap
 
 _DESCRIPTION = (
@@ -63,6 +64,7 @@ def _read(arguments: Sequence[str]) -> Any:
         Annotated[_Train, tyro.conf.subcommand("train", default=_Train(**vars(start)))]
         | Annotated[_Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[_Study, tyro.conf.subcommand("study")]
+        | Annotated[_Report, tyro.conf.subcommand("report")]
         | Annotated[_Info, tyro.conf.subcommand("info")]
     )
     return tyro.cli(
@@ -168,7 +170,10 @@ class _Study:
         executors = dask_cluster(self.scheduler) if self.scheduler else local_processes(workers)
         outcomes = run_study(self.file, self.folder, executors, threads=self.threads, say=_say)
         failed = [outcome for outcome in outcomes if not outcome.done]
-        print(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are done in {self.folder}")
+        print(
+            f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are done in {self.folder}; "
+            f"the table: odelib report {shlex.quote(str(self.folder))}"
+        )
         for outcome in failed:
             print(f"  failed: {outcome.name}: {outcome.message}")
         if failed:
@@ -177,6 +182,23 @@ class _Study:
 
     def after_stop(self, arguments: Sequence[str]) -> str:
         return f"what is done stays; go on with: {shlex.join(['odelib', *arguments])}"
+
+
+@dataclass(frozen=True)
+class _Report:
+    """Write tables, figures and a verdict on each claim for what a study has so far."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder that `odelib study` left."""
+    out: Path | None = None
+    """Where to write. None: the folder `report` in it."""
+
+    def run(self) -> None:
+        path = write_report(self.folder, self.out)
+        print(f"the report is {path}; beside it are table.csv, LaTeX tables and the figures")
+
+    def after_stop(self, arguments: Sequence[str]) -> str:
+        return "the report may be incomplete, so write it again"
 
 
 def _say(line: str) -> None:

@@ -127,7 +127,7 @@ def test_a_folder_without_a_run_is_refused(here: Path, capsys: pytest.CaptureFix
         (["train", "--epochs", "many"], ("--epochs", "invalid literal for int()")),
         (["train", "--pool", "max"], ("--pool", "invalid choice 'max'")),
         (["trian"], ("Unrecognized options: trian", "train")),
-        ([], ("Expected one of {train, evaluate, study, info}",)),
+        ([], ("Expected one of {train, evaluate, study, report, info}",)),
         (["info"], ("Missing from odelib info", "What to tell about")),
         (["info", "dta"], ("invalid choice 'dta'", "data")),
     ],
