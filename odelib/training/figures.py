@@ -54,13 +54,14 @@ def scatter(rows: Sequence[Row], of: Callable[[Row], float], label: str, path: P
         What is to be seen, in one sentence.
     """
     metric = UNITS[rows[0].metric][0]
-    figure, ax = _axes(label, metric)
+    figure, ax = _axes(label, metric, width=7.2)  # wide, for the legend beside it
     for row, style in zip(rows, _styles(len(rows)), strict=True):
         ends = None if math.isnan(row.low) else [[row.mean - row.low], [row.high - row.mean]]
         ax.errorbar([of(row)], [row.mean], ends, label=row.variant, ms=5, lw=1, **style)
     values = [of(row) for row in rows]
     if max(values) > 3 * min(values) > 0:
-        ax.set_xscale("log")
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
     ax.legend(frameon=False, fontsize=7, ncols=2 if len(rows) > 8 else 1, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _write(figure, path)
     better = "higher" if METRICS[rows[0].metric] else "lower"
@@ -69,15 +70,15 @@ def scatter(rows: Sequence[Row], of: Callable[[Row], float], label: str, path: P
 
 def _styles(count: int = _FEW) -> list[dict[str, Any]]:
     return [
-        {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)]}
+        {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[(i + 2 * (i // len(_COLOURS))) % len(_MARKERS)]}
         for i in range(count)
     ]
 
 
-def _axes(right: str, up: str) -> tuple[Any, Any]:
+def _axes(right: str, up: str, width: float = 5.6) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.6, 3.2), layout="constrained")
+    figure = Figure(figsize=(width, 3.4), layout="constrained")
     ax = figure.subplots()
     ax.set(xlabel=right, ylabel=up)
     ax.grid(alpha=0.3, lw=0.5)
