@@ -102,6 +102,11 @@ class WithQuadrature:
         self.quadrature.begin(h, self.base.tableau.b, None)
         return self.base.step(field, t, h, y)
 
+    def step_between(self, field: Any, t: float, h: float, y: Any, after: float, before: float) -> Any:
+        """Take a step on a two-sided grid."""
+        self.quadrature.begin(h, self.base.tableau.b, None)
+        return self.base.step_between(field, t, h, y, after, before)
+
     def ready(self, field: Any, t: float, y: Any, carry: Any, fresh: bool = False) -> Any:
         """Return the field at (t, y) and the integrand there."""
         if carry is not None and not fresh:

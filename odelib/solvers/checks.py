@@ -61,7 +61,7 @@ def check_rule(rule: str | StepRule | None, steps: int | Grid | Adaptive, field:
         raise TypeError(f"steps is {steps!r}: give the number of steps between two times, a Grid(...) or Adaptive(...)")
     if isinstance(steps, int) and steps < 1:
         raise ValueError(f"steps is {steps}: take at least 1 step between two times")
-    adaptive = isinstance(steps, Adaptive)
+    adaptive, two_sided = isinstance(steps, Adaptive), isinstance(steps, Grid) and steps.two_sided
     method = step_rule(("tsit5" if adaptive else "rk4") if rule is None else rule)
     inner = method.base if isinstance(method, Reversible) else method
     if isinstance(inner, Splitting):
@@ -71,6 +71,11 @@ def check_rule(rule: str | StepRule | None, steps: int | Grid | Adaptive, field:
         raise ValueError(
             f"{method.name!r} has no error estimate by which steps could be chosen: "
             f"take one of {with_estimate}, or a number of steps"
+        )
+    if two_sided and not isinstance(method, ExplicitRungeKutta):
+        raise ValueError(
+            f"{method.name!r} does not know the two sides of a jump: take a Runge-Kutta rule such as 'rk4' without "
+            "gradient='reversible', or a grid without two_sided (perturb)"
         )
     return method
 

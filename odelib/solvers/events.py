@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.solvers.arithmetic import Leaves, leaves_of, like, read
+from odelib.solvers.arithmetic import Leaves, leaves_of, like
+from odelib.solvers.motion import first_order, moved, slopes_at
 from odelib.solvers.runge_kutta import Step
 
 _CORRECTIONS = 3
@@ -64,23 +65,22 @@ class EventSearch:
 
     Args:
         events: The events, on leaves.
-        t: Initial time.
-        y: Initial state.
     """
 
-    def __init__(self, events: Sequence[Event], t: float, y: Leaves) -> None:
+    def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
-        with torch.no_grad():
-            self.before = read([event.value(t, y) for event in events])
+        self.before: list[float] = []
 
+    @torch.no_grad()
     def probe(self, step: Step) -> list[Tensor]:
-        """Return the values of all events at the end of a step."""
-        with torch.no_grad():
-            return [event.value(step.end, step.y1) for event in self.events]
+        """Return the values of all events at the end of a step; of the first step, then also those at its beginning."""
+        values = [event.value(step.end, step.y1) for event in self.events]
+        return values if self.before else [*values, *(event.value(step.t, step.y0) for event in self.events)]
 
-    def in_step(self, step: Step, after: Sequence[float]) -> list[tuple[float, int]]:
+    def in_step(self, step: Step, probed: Sequence[float]) -> list[tuple[float, int]]:
         """Return (time, number of the event) for the crossings in an accepted step, up to a first terminal one."""
-        before, self.before = self.before, list(after)
+        after, first = list(probed[: len(self.events)]), list(probed[len(self.events) :])
+        before, self.before = self.before or first, after
         sign = 1.0 if step.h > 0 else -1.0
         found = [
             (self._locate(step, event, old, new), number)
@@ -139,21 +139,20 @@ def with_gradient(event: Event, field: Any, t: float, y: Leaves) -> tuple[Tensor
         y: State there, with the graph of the solve at that time held fixed.
     """
     leaves = leaves_of(y)
-    device = leaves[0].device
-    time = torch.full((), t, dtype=torch.float64, device=device)
-    with torch.no_grad():
-        slope = leaves_of(field(t, y))
-    with torch.enable_grad():
-        free_t = time.clone().requires_grad_()
-        free_y = [leaf.detach().requires_grad_() for leaf in leaves]
-        value = event.function(free_t, like(y, free_y))
-        partials = torch.autograd.grad(value, [free_t, *free_y], allow_unused=True)
-        by_t, by_y = partials[0], partials[1:]
-        rate = torch.zeros_like(time) if by_t is None else by_t.double()
-        for part, f in zip(by_y, slope, strict=True):
-            if part is not None:
-                rate = rate + (part.conj() * f).real.sum().double()
-        moving = event.function(time, y)
-        shift = -(moving - moving.detach()).double() / rate
-        moved = [leaf + (f * shift).to(leaf.dtype) for leaf, f in zip(leaves, slope, strict=True)]
-    return time + shift, like(y, moved)
+    time = torch.full((), t, dtype=torch.float64, device=leaves[0].device)
+    if not torch.is_grad_enabled():
+        return time, y
+    free_t = time.clone().requires_grad_()
+    free_y = [leaf.detach().requires_grad_() for leaf in leaves]
+    value = event.function(free_t, like(y, free_y))
+    if not value.requires_grad:
+        return time, y
+    slopes = slopes_at(field, t, y)
+    by_t, *by_y = torch.autograd.grad(value, [free_t, *free_y], allow_unused=True)
+    rate = torch.zeros_like(time) if by_t is None else by_t.double()
+    for part, slope in zip(by_y, slopes, strict=True):
+        if part is not None:
+            rate = rate + (part.conj() * slope).real.sum().double()
+    moving = event.function(time, y)
+    shift = first_order(-(moving - moving.detach()).double() / rate)
+    return time + shift, moved(y, slopes, shift)

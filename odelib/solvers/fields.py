@@ -123,8 +123,12 @@ def check_result(y: Tensor, dy: Any) -> None:
             f"the field returned a tensor on {dy.device} for a state on {y.device}: keep both on one device"
         )
     # Autocast makes a field compute in a lower precision than its state, and that is meant.
-    if dy.dtype != y.dtype and not torch.is_autocast_enabled(y.device.type):
+    if dy.dtype != y.dtype and not _autocasts(y.device.type):
         raise TypeError(f"the field returned {dy.dtype} for a state of {y.dtype}: return dy/dt in the dtype of y")
+
+
+def _autocasts(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 class InUnitTime(Wrapped):

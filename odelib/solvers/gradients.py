@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from odelib.names import choose
 from odelib.solvers.arithmetic import Leaves, leaves_of, like
@@ -32,7 +31,7 @@ class Checkpoint:
             number, of which up to twice as many are kept where the number of steps is not known beforehand.
     """
 
-    segments: int | Literal["sqrt"] | None = None
+    segments: int | str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.segments, str):
@@ -153,19 +152,22 @@ class Sums:
                 total.add_(grad, alpha=scale)
 
 
+def autocast_of(device: str) -> dict[str, Any] | None:
+    """Return the arguments of ``torch.autocast`` that stand for its present state; None where a device has none."""
+    if not torch.amp.is_autocast_available(device):
+        return None
+    enabled = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if enabled else None
+    return {"device_type": device, "enabled": enabled, "dtype": dtype}
+
+
 class Solve(torch.autograd.Function):
     """Runs a strategy as one node of the graph."""
 
     @staticmethod
     def forward(ctx: Any, strategy: Strategy, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the leaves of all outputs, one output after the other."""
-        device = tensors[0].device.type
-        # The steps on the way back are taken under the autocast of the way there, or without any.
-        ctx.autocast = None
-        if torch.amp.is_autocast_available(device):
-            ctx.autocast = torch.autocast(
-                device, torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device)
-            )
+        ctx.autocast = autocast_of(tensors[0].device.type)
         count = len(leaves_of(strategy.form))
         outputs = strategy.forward(like(strategy.form, tensors[:count]))
         flat = tuple(leaf for output in outputs for leaf in leaves_of(output))
@@ -175,18 +177,41 @@ class Solve(torch.autograd.Function):
         return flat
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *flat: Tensor | None) -> tuple[Any, ...]:
-        """Return the gradients of the initial leaves and of the parameters."""
+        """Return the gradients of the initial leaves and of the parameters; of these, no derivative is known."""
+        with torch.no_grad():
+            found = Solve._backward(ctx, flat)
+        if torch.is_grad_enabled():
+            behind = [tensor for tensor in (*flat, *ctx.saved_tensors[: ctx.inputs]) if tensor is not None]
+            found = tuple(None if grad is None else _NoSecond.apply(grad, *behind) for grad in found)
+        return None, *found
+
+    @staticmethod
+    def _backward(ctx: Any, flat: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         strategy, count = ctx.strategy, ctx.count
         # Reading them all also makes torch complain if one was changed in place since.
         saved = ctx.saved_tensors[ctx.inputs :]
         form = strategy.form
         outputs = [like(form, saved[i : i + count]) for i in range(0, len(saved), count)]
         grads = [list(flat[i : i + count]) for i in range(0, len(flat), count)]
-        with ctx.autocast or nullcontext():
+        with nullcontext() if ctx.autocast is None else torch.autocast(**ctx.autocast):
             state, sums = strategy.backward(outputs, grads)
-        return None, *state, *sums.totals
+        return *state, *sums.totals
+
+
+class _NoSecond(torch.autograd.Function):
+    """A gradient that says, when it is differentiated by what it depends on, that this is not known.
+
+    ``once_differentiable`` would say so to ``backward`` only: ``torch.autograd.grad`` passes it by.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, *behind: Tensor) -> Tensor:
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        raise RuntimeError("second derivatives are known in gradient='backprop' only: choose it, or differentiate once")
 
 
 def vjp(

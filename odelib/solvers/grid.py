@@ -88,8 +88,10 @@ class Sides:
         return self._next(t, -self.sign)
 
     def _next(self, t: float, sign: float) -> float:
-        towards = torch.tensor(math.copysign(math.inf, sign), dtype=self.dtype)
-        return float(torch.nextafter(torch.tensor(t, dtype=self.dtype), towards))
+        # On the host, so that it compiles: the numbers near t are multiples of this spacing.
+        limits = torch.finfo(self.dtype)
+        spacing = math.ldexp(limits.eps, math.frexp(t)[1] - 1) if abs(t) > limits.tiny else limits.tiny
+        return (round(t / spacing) + int(sign)) * spacing
 
 
 def equal_steps(times: Sequence[float], steps: int) -> Iterator[tuple[float, float, float]]:
@@ -115,14 +117,16 @@ class GridStep:
     def take(self, field: Any, t: float, h: float, y: Any, carry: Any, end: float) -> Step:
         """Take one step."""
         if self.sides is not None:
-            first, last = field(self.sides.after(t), y), self.sides.before(end)
-            stages = self.rule.stages(field, t, h, y, first, last)
-            return Step(self, field, t, h, y, combine(y, h, self.rule.tableau.result_pairs, stages), [None], None, end)
+            y1 = self.rule.step_between(field, t, h, y, self.sides.after(t), self.sides.before(end))
+            return Step(self, field, t, h, y, y1, [None], None, end)
         y1, _, carried = self.rule.step(field, t, h, y, carry)
         return Step(self, field, t, h, y, y1, [carry], carried, end)
 
     def partial(self, step: Step, time: float) -> Any:
         """Return the state within a step by a smaller step of the rule."""
+        if self.sides is not None:
+            after = self.sides.after(step.t)
+            return self.rule.step_between(step.field, step.t, time - step.t, step.y0, after, time)
         return self.rule.step(step.field, step.t, time - step.t, step.y0, step.stages[0])[0]
 
     def dense(self, step: Step, time: float) -> Any:
@@ -133,6 +137,7 @@ class GridStep:
         change = minus(step.y1, step.y0)
         if self.interpolation == "linear":
             return combine(step.y0, 1.0, ((0, x),), [change])
-        slopes = [change, step.field(step.t, step.y0), step.field(step.end, step.y1)]
+        ends = (step.t, step.end) if self.sides is None else (self.sides.after(step.t), self.sides.before(step.end))
+        slopes = [change, step.field(ends[0], step.y0), step.field(ends[1], step.y1)]
         weights = ((0, x * x * (3 - 2 * x)), (1, step.h * x * (1 - x) ** 2), (2, step.h * x * x * (x - 1)))
         return combine(step.y0, 1.0, weights, slopes)

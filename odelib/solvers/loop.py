@@ -27,6 +27,7 @@ from odelib.solvers.gradients import (
     parameters_of,
 )
 from odelib.solvers.grid import Grid
+from odelib.solvers.motion import first_order, moved, slopes_at
 from odelib.solvers.persample import PerSample
 from odelib.solvers.replay import Replay, StepBack
 from odelib.solvers.reversible import Reversible
@@ -120,7 +121,7 @@ def solve(
     tree = Tree(y0)
     method, mode = check_rule(rule, steps, field), gradient_mode(gradient)
     if isinstance(mode, Reverse) and not isinstance(method, Reversible):
-        method = Reversible(method, mode.coupling)  # type: ignore[arg-type]
+        method = check_rule(Reversible(method, mode.coupling), steps, field)  # type: ignore[arg-type]
     if isinstance(steps, Adaptive) and steps.norm is not None and not tree.is_tensor:
         norm = steps.norm
         steps = replace(steps, norm=lambda leaves: norm(tree.tree(leaves)))
@@ -157,7 +158,7 @@ class _Solver:
         exact_clock = self.clock is not None and plain
         if self.clock is not None and not exact_clock:
             # The derivative of the motion with respect to its beginning: dy = -f dt.
-            y0 = _moved(problem.field, problem.times[0], y0, problem.times[0] - self.clock[0])
+            y0 = _moved(problem.field, problem.times[0], y0, -self.clock[0])
         try:
             states = self._in_unit_time(y0) if exact_clock else self._run(problem, y0, self.asked_parameters())
         except SolverError as error:
@@ -188,6 +189,11 @@ class _Solver:
         strategy: Any
         match self.mode:
             case Checkpoint():
+                if isinstance(problem.rule, Reversible):
+                    raise ValueError(
+                        f"gradient='checkpoint' keeps one state per step, and {problem.rule.name!r} goes on from two: "
+                        "choose 'reversible', which keeps none, or 'backprop'"
+                    )
                 strategy = Replay(self.mode, *recorded)
             case Reverse():
                 strategy = StepBack(*recorded)
@@ -207,8 +213,9 @@ class _Solver:
             self.trajectory.add(Mark(n, stop, None), y)
             self.counts.sizes.append(abs(h))
         taken = steps * (len(problem.times) - 1)
-        self.counts.steps = self.counts.accepted = taken
-        self.counts.nfe = taken * rule.evaluations(len(getattr(field, "terms", (field,))))
+        self.counts.steps += taken
+        self.counts.accepted += taken
+        self.counts.nfe += taken * rule.evaluations(len(getattr(field, "terms", (field,))))
         return self.trajectory.states
 
     def _per_sample(self, control: Adaptive) -> Solution:
@@ -241,7 +248,8 @@ class _Solver:
         parameters = (*self.asked_parameters(), clock)
         for n in range(len(clock) - 1):
             field = InUnitTime(self.problem.field, clock[n], clock[n + 1] - clock[n])
-            problem = replace(self.problem, field=field, times=(0.0, 1.0))
+            watchers = self.problem.watchers.shifted(*self.problem.times[n : n + 2])
+            problem = replace(self.problem, field=field, times=(0.0, 1.0), watchers=watchers)
             # Each interval is a walk of its own, with marks of its own for the way back.
             self.trajectory = Trajectory()
             y = self._run(problem, y, parameters)[-1]
@@ -262,8 +270,7 @@ class _Solver:
                 crossings.append((mark.event, *with_gradient(event, problem.field, mark.time, state)))
                 continue
             if self.clock is not None and not exact_clock:
-                shift = self.clock[len(ts)] - mark.time
-                state = _moved(problem.field, mark.time, state, shift)
+                state = _moved(problem.field, mark.time, state, self.clock[len(ts)])
             ts.append(mark.time)
             ys.append(state)
         return Solution(
@@ -292,12 +299,10 @@ class _CheckedOnce(Wrapped):
         return self.field(t, y)
 
 
-def _moved(field: Any, t: float, y: Leaves, shift: Tensor) -> Leaves:
-    """Return y + f(t, y) shift with ``shift`` zero in value: y with the derivative of a motion along the field."""
-    with torch.no_grad():
-        slopes = leaves_of(field(t, y))
-    pairs = zip(leaves_of(y), slopes, strict=True)
-    return like(y, [leaf + (f * (shift - shift.detach())).to(leaf.dtype) for leaf, f in pairs])
+def _moved(field: Any, t: float, y: Leaves, time: Tensor) -> Leaves:
+    """Return y with the derivative by ``time``, whose value is ``t``, of a motion along the field."""
+    shift = first_order(time)
+    return moved(y, slopes_at(field, t, y), shift - shift.detach())
 
 
 def _stack(form: Leaves, states: Sequence[Leaves]) -> Leaves:

@@ -146,7 +146,7 @@ def odeint_adjoint(
     if own_norm is not None:
         back_options["norm"] = lambda state: own_norm((state[0].new_zeros(()), *state))
     tolerances = rtol if adjoint_rtol is None else adjoint_rtol, atol if adjoint_atol is None else adjoint_atol
-    rule, steps = method_and_steps(back_name, *tolerances, back_options)
+    rule, steps = method_and_steps(back_name, *tolerances, back_options, func, y0)
     gradient = Adjoint(rule, steps, seminorm=own_norm is None, watchers=_watchers(func, "_adjoint", _wide(y0)))
     parameters = parameters_of(func, adjoint_params)
     return _odeint(func, y0, t, rtol, atol, name, options, event_fn, gradient, parameters)
@@ -194,7 +194,7 @@ def _odeint(
     gradient: str | Gradient,
     parameters: Sequence[Tensor],
 ) -> Any:
-    rule, steps = method_and_steps(name, rtol, atol, options or {})
+    rule, steps = method_and_steps(name, rtol, atol, options or {}, func, y0)
     wide = _wide(y0)
     field: Any = func
     if not (isinstance(steps, Adaptive) and steps.per_sample):

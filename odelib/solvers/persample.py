@@ -6,7 +6,7 @@ Accepting and rejecting is a matter of ``torch.where``, and the loop reads once 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,12 +29,18 @@ class Lanes:
         size: Sizes of the next steps.
         asked: Numbers of the next times at which the state is wanted.
         errors: Errors of the last two accepted steps, the newest first; not a number where there is none yet.
+        accepted: Numbers of accepted steps.
+        smallest: Sizes of the smallest of these.
+        largest: Sizes of the largest.
     """
 
     t: Tensor
     size: Tensor
     asked: Tensor
     errors: list[Tensor]
+    accepted: Tensor
+    smallest: Tensor
+    largest: Tensor
 
 
 class PerSample:
@@ -69,28 +75,40 @@ class PerSample:
         t = torch.full((batch,), self.times[0], dtype=torch.float64, device=device)
         nothing = torch.full_like(t, math.nan)
         first = self._call(t, y)
-        lanes = Lanes(t, self._first_size(t, y, first), torch.zeros_like(t, dtype=torch.long), [nothing, nothing])
-        self.accepted, self.smallest = torch.zeros_like(lanes.asked), torch.full_like(t, math.inf)
-        self.largest = torch.zeros_like(t)
+        none, most = torch.zeros_like(t, dtype=torch.long), torch.full_like(t, math.inf)
+        size = self._first_size(t, y, first)
+        lanes = Lanes(t, size, none, [nothing, nothing], none, most, torch.zeros_like(t))
         rows, found = torch.arange(batch, device=device), [self._empty(leaf) for leaf in leaves_of(y)]
         while True:
-            y, first, landed, going, stuck = self._step(lanes, wanted, y, first)
+            before = replace(lanes), y, first, list(found)
+            y, first, landed, going, stuck, finite = self._step(lanes, wanted, y, first)
             place = lanes.asked.clamp(max=len(wanted) - 1)
             for n, leaf in enumerate(leaves_of(y)):
                 kept = torch.where(_over(landed, leaf), leaf, found[n][place, rows])
                 # Out of place: the graph of earlier outputs stays as it is.
                 found[n] = found[n].index_put((place, rows), kept)
             lanes.asked = lanes.asked + landed
-            going_on, lost = torch.stack([(going & (lanes.asked < len(wanted))).any(), stuck.any()]).tolist()
+            unfinished, overflow = going & (lanes.asked < len(wanted)), going & ~finite
+            going_on, lost, over = torch.stack([unfinished.any(), stuck.any(), overflow.any()]).tolist()
             if lost:
                 self._fail(lanes, stuck)
+            if over and torch.is_grad_enabled():
+                # The gradient of what was thrown away would be 0 times infinity: no sample takes this step.
+                shorter = lanes.size
+                lanes, y, first, found = before
+                lanes.size = torch.where(overflow, shorter, lanes.size)
+                continue
+            self.accepted, self.smallest, self.largest = lanes.accepted, lanes.smallest, lanes.largest
             if not going_on:
                 return [like(y, [leaf[i] for leaf in found]) for i in range(len(wanted))]
 
     def _step(
         self, lanes: Lanes, wanted: Tensor, y: Leaves, first: Leaves
-    ) -> tuple[Leaves, Leaves, Tensor, Tensor, Tensor]:
-        """Try one step of every sample; return states, fields there, who landed on a wanted time, goes on, is stuck."""
+    ) -> tuple[Leaves, Leaves, Tensor, Tensor, Tensor, Tensor]:
+        """Try one step of every sample.
+
+        Return states, fields there, who landed on a wanted time, goes on, is stuck, has a finite error.
+        """
         control, t = self.control, lanes.t
         going = lanes.asked < len(wanted)
         stop = wanted[lanes.asked.clamp(max=len(wanted) - 1)]
@@ -104,18 +122,26 @@ class PerSample:
         if self.tableau.fsal:
             stages.append(last)
         error = self._error(h, stages, y, y1)
-        fine = (error <= 1.0) | ((h.abs() <= control.min_step) & error.isfinite())
+        least = torch.minimum(size, h.abs()) <= control.min_step
+        fine = (error <= 1.0) | (least & error.isfinite())
         accept = fine & going
         factor = _factor(control._controller, [error, *lanes.errors], self.order)
-        self._note(accept, h)
+        self._note(lanes, accept, h)
         proposed = h.abs() * factor
         lanes.size = torch.where(accept & lands, torch.maximum(proposed, size), torch.where(going, proposed, size))
         lanes.t = torch.where(accept, torch.where(lands, stop, t + h), t)
         lanes.errors = [torch.where(accept, a, b) for a, b in zip([error, lanes.errors[0]], lanes.errors, strict=True)]
-        stuck = going & ~accept & ((t + h * factor == t) | (h.abs() <= control.min_step))
+        stuck = going & ~accept & ((t + h * factor == t) | least)
         parts = zip(leaves_of(y1), leaves_of(y), leaves_of(last), leaves_of(first), strict=True)
         new = [(torch.where(_over(accept, a), a, b), torch.where(_over(accept, a), c, d)) for a, b, c, d in parts]
-        return like(y, [a for a, _ in new]), like(y, [b for _, b in new]), accept & lands, going, stuck
+        return (
+            like(y, [a for a, _ in new]),
+            like(y, [b for _, b in new]),
+            accept & lands,
+            going,
+            stuck,
+            error.isfinite(),
+        )
 
     def _call(self, t: Tensor, y: Leaves) -> Leaves:
         self.nfe += 1
@@ -145,6 +171,8 @@ class PerSample:
         sizes = [
             leaf.abs().double().flatten(1).square().mean(1).sqrt() for leaf in leaves_of(scaled) if leaf[0].numel()
         ]
+        if not sizes:
+            return torch.zeros(len(leaves_of(scaled)[0]), dtype=torch.float64, device=leaves_of(scaled)[0].device)
         return torch.stack(sizes).amax(0)
 
     @torch.no_grad()
@@ -163,11 +191,11 @@ class PerSample:
         h1 = torch.where(largest <= 1e-15, (h0 * 1e-3).clamp(min=1e-6), (0.01 / largest) ** (1.0 / self.order))
         return torch.minimum(100 * h0, torch.where(h1.isfinite(), h1, h0))
 
-    def _note(self, accept: Tensor, h: Tensor) -> None:
+    def _note(self, lanes: Lanes, accept: Tensor, h: Tensor) -> None:
         self.steps += 1
-        self.accepted = self.accepted + accept
-        self.smallest = torch.where(accept, torch.minimum(self.smallest, h.abs()), self.smallest)
-        self.largest = torch.where(accept, torch.maximum(self.largest, h.abs()), self.largest)
+        lanes.accepted = lanes.accepted + accept
+        lanes.smallest = torch.where(accept, torch.minimum(lanes.smallest, h.abs()), lanes.smallest)
+        lanes.largest = torch.where(accept, torch.maximum(lanes.largest, h.abs()), lanes.largest)
         if self.steps > self.control.max_steps:
             raise SolverError(
                 f"max_steps={self.control.max_steps} reached with step control per sample: "

@@ -85,7 +85,7 @@ class Replay(Recorded):
         kept = len(self.starts)
         if self.mode.segments is None:
             return False
-        return kept > 2 * (self.stride if self.mode.segments == "sqrt" else self.mode.segments)
+        return kept > 2 * (self.mode.segments if isinstance(self.mode.segments, int) else self.stride)
 
     def backward(self, outputs: list[Leaves], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], Sums]:
         """Take the segments again, the last first."""
@@ -145,21 +145,54 @@ class StepBack(Recorded):
         z_bar: list[Tensor | None] = [None] * count
         for number in reversed(range(len(self.path))):
             t, h, end = self.path[number]
-            for i, _ in marks.get(number, ()):
+            inside = []
+            for i, mark in marks.get(number, ()):
+                if mark.time != end:
+                    inside.append((i, mark))
+                    continue
                 y_bar = [added(a, b) for a, b in zip(y_bar, grads[i], strict=True)]
             field = self.draws.again(number, y)
             # z1 = z - Psi_{-h}(end, y1)
             psi, by_y = self._increment(rule, field, end, -h, y, [None if g is None else -g for g in z_bar], sums)
             y_bar = [added(a, b) for a, b in zip(y_bar, by_y, strict=True)]
-            z = like(z, [a + b for a, b in zip(leaves_of(z), psi, strict=True)])
+            z = like(z, [(a + b).to(a.dtype) for a, b in zip(leaves_of(z), psi, strict=True)])
             # y1 = lambda y + (1 - lambda) z + Psi_h(t, z)
             psi, by_z = self._increment(rule, field, t, h, z, y_bar, sums)
             y = rule.back(y, z, like(y, psi))
             shares = [None if g is None else (1.0 - rule.coupling) * g for g in y_bar]
             z_bar = [added(added(a, b), c) for a, b, c in zip(z_bar, shares, by_z, strict=True)]
             y_bar = [None if g is None else rule.coupling * g for g in y_bar]
+            if inside:
+                by_pair = self._inside(self.path[number], field, y, z, inside, grads, sums)
+                y_bar = [added(a, b) for a, b in zip(y_bar, by_pair[:count], strict=True)]
+                z_bar = [added(a, b) for a, b in zip(z_bar, by_pair[count:], strict=True)]
         both = [added(a, b) for a, b in zip(y_bar, z_bar, strict=True)]  # the walk began with z = y
         return zeros_if_none(both, leaves_of(self.form)), sums
+
+    def _inside(
+        self,
+        where: tuple[float, float, float],
+        field: Any,
+        y: Leaves,
+        z: Leaves,
+        marks: list[tuple[int, Mark]],
+        grads: list[list[Tensor | None]],
+        sums: Sums,
+    ) -> tuple[Tensor | None, ...]:
+        """Return the gradients that outputs within a step give to the pair before it; add the parameters'."""
+        t, h, end = where
+        pair = [leaf.detach().requires_grad_() for leaf in (*leaves_of(y), *leaves_of(z))]
+        count = len(leaves_of(y))
+        taker, heads, tails = self.problem.taker(y), [], []  # type: ignore[var-annotated]
+        with torch.enable_grad():
+            first, second = like(y, pair[:count]), like(y, pair[count:])
+            step = taker.take(field, t, h, first, taker.begin(field, t, first, second, fresh=False), end)
+            for i, mark in marks:
+                heads += leaves_of(output(step, mark))
+                tails += grads[i]
+        found = vjp(heads, [*pair, *self.parameters], tails)
+        sums.add(found[2 * count :])
+        return found[: 2 * count]
 
     def _increment(
         self, rule: Reversible, field: Any, t: float, h: float, y: Leaves, bar: list[Tensor | None], sums: Sums

@@ -17,6 +17,7 @@ class Step:
         stages: Values of the field at the stages.
         carry: What the next step may begin with.
         end: The time at the end, t + h without its rounding where the step lands on a given time.
+        start: The second state that the step began with, where the rule has one.
     """
 
     rule: Any
@@ -28,6 +29,7 @@ class Step:
     stages: list[Any]
     carry: Any
     end: float
+    start: Any = None
 
     def at(self, time: float) -> Any:
         """Return the state at a time within the step: y1 itself at its end, else the rule's dense output."""
@@ -82,6 +84,10 @@ class ExplicitRungeKutta:
         """Take one step; the error is None, since a fixed grid asks for none."""
         stages = self.stages(field, t, h, y, carry)
         return combine(y, h, self.tableau.result_pairs, stages), None, None
+
+    def step_between(self, field: Field, t: float, h: float, y: Any, after: float, before: float) -> Any:
+        """Return the state after one step, whose stages at its two ends see a time just after and just before them."""
+        return combine(y, h, self.tableau.result_pairs, self.stages(field, t, h, y, field(after, y), before))
 
     def increment(self, field: Field, t: float, h: float, y: Any, first: Any = None) -> tuple[Any, list[Any]]:
         """Return y(t + h) - y(t) as the method has it, and the stages."""

@@ -36,9 +36,8 @@ class StiffnessWatch:
             return []
         if self._limit is None:
             self._limit = tableau.real_stability
-        weights = tableau.stage_pairs[len(step.stages) - 3][1]
-        other = combine(step.y0, step.h, weights, step.stages)
-        return [_size(minus(step.stages[-1], step.stages[-2])), _size(minus(step.y1, other))]
+        other, last = (combine(step.y0, step.h, weights, step.stages) for _, weights in tableau.stage_pairs[-2:])
+        return [_size(minus(step.stages[-1], step.stages[-2])), _size(minus(last, other))]
 
     def note(self, h: float, difference: list[float]) -> None:
         """Note what `probe` measured."""

@@ -67,6 +67,11 @@ class Tableau:
         if self.b_error is not None:
             self._must_sum("b_error", self.b_error, 0.0)
         if self.b_dense is not None:
+            if len(self.b_dense) != len(self.b):
+                raise ValueError(
+                    f"tableau {self.name!r}: b_dense has {len(self.b_dense)} rows for {len(self.b)} stages: "
+                    "give one row per stage"
+                )
             for i, (row, weight) in enumerate(zip(self.b_dense, self.b, strict=True)):
                 self._must_sum(f"row {i} of b_dense", row, weight)
         # The loops run over these: zeros would cost an operation on the state each.
@@ -110,17 +115,17 @@ class Tableau:
 
     @property
     def real_stability(self) -> float:
-        """Length of the interval of the negative real axis in which abs(R(z)) <= 1, to three digits."""
+        """Length of the interval of the negative real axis in which abs(R(z)) <= 1, to three decimals."""
         return _real_stability(self)
 
 
 @cache
 def _real_stability(tableau: Tableau) -> float:
     length = 0.0
-    for step in (1e-1, 1e-2, 1e-3):
+    for step in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5):
         while abs(tableau.stability(-(length + step))) <= 1.0 + _ROUNDING:
             length += step
-    return length
+    return round(length, 3)
 
 
 def _horner(coefficients: tuple[float, ...], x: float) -> float:

@@ -46,8 +46,12 @@ _ADAPTIVE_OPTIONS = (
 _FIXED_OPTIONS = ("step_size", "grid_constructor", "interp", "perturb", "norm")
 
 
-def method_and_steps(name: str, rtol: Any, atol: Any, options: dict[str, Any]) -> tuple[str, int | Grid | Adaptive]:
+def method_and_steps(
+    name: str, rtol: Any, atol: Any, options: dict[str, Any], func: Any = None, y0: Any = None
+) -> tuple[str, int | Grid | Adaptive]:
     """Return the step rule and the steps that a method and its options stand for.
+
+    A ``grid_constructor`` is called with ``func``, ``y0`` and the times in float64, on the CPU.
 
     Raises:
         ValueError: The method or an option is unknown, or a value is out of its range.
@@ -58,21 +62,24 @@ def method_and_steps(name: str, rtol: Any, atol: Any, options: dict[str, Any]) -
         return ADAPTIVE_METHODS[name], _adaptive(rtol, atol, options)
     check_keys(options, _FIXED_OPTIONS, f"option of {name}")
     size, points = options.get("step_size"), options.get("grid_constructor")
+    interpolation = choose(options.get("interp", "linear"), ("linear", "cubic"), "interpolation")
     if size is not None and points is not None:
         raise ValueError("step_size and grid_constructor came together: give one of the two")
     if size is None and points is None and not options.get("perturb", False):
         return FIXED_METHODS[name], 1
     return FIXED_METHODS[name], Grid(
         None if size is None else float(size),
-        None if size is not None else (lambda times: times) if points is None else _constructed(points),
-        choose(options.get("interp", "linear"), ("linear", "cubic"), "interpolation"),
+        None if size is not None else (lambda times: times) if points is None else _constructed(points, func, y0),
+        interpolation,
         two_sided=bool(options.get("perturb", False)),
     )
 
 
-def _constructed(points: Callable[[Any, Any, Tensor], Tensor]) -> Callable[[Sequence[float]], Sequence[float]]:
-    """Return torchdiffeq's ``grid_constructor(func, y0, t)`` as a function of the times; func and y0 are None."""
-    return lambda times: [float(time) for time in points(None, None, torch.tensor(times, dtype=torch.float64))]
+def _constructed(
+    points: Callable[[Any, Any, Tensor], Tensor], func: Any, y0: Any
+) -> Callable[[Sequence[float]], Sequence[float]]:
+    """Return torchdiffeq's ``grid_constructor(func, y0, t)`` as a function of the times."""
+    return lambda times: points(func, y0, torch.tensor(times, dtype=torch.float64)).tolist()
 
 
 def _adaptive(rtol: Any, atol: Any, options: dict[str, Any]) -> Adaptive:

@@ -131,7 +131,7 @@ def follow(
         into: Where the outputs go.
         keep: Called with each step and its number, before its outputs are made.
     """
-    search = EventSearch(problem.events, problem.times[0], y) if problem.events else None
+    search = EventSearch(problem.events) if problem.events else None
     watchers = problem.watchers if search is None else replace(problem.watchers, probe=search.probe)
     waiting: Sequence[float] = problem.times[1:]
     sign, asked = problem.sign, 0

@@ -46,6 +46,15 @@ class Watchers:
     rejected: Callable[[float, Any, float], Any] | None = None
     probe: Callable[[Step], list[Tensor]] | None = None
 
+    def shifted(self, start: float, stop: float) -> "Watchers":
+        """Return watchers of a walk in time from 0 to 1 that tell these of one from ``start`` to ``stop``."""
+        span = stop - start
+
+        def told(call: Callable[[float, Any, float], Any] | None) -> Callable[[float, Any, float], Any] | None:
+            return None if call is None else lambda s, y, h: call(start + s * span, y, h * span)
+
+        return Watchers(told(self.tried), told(self.accepted), told(self.rejected), self.probe)
+
 
 def walk_grid(
     taker: GridStep,
@@ -196,18 +205,20 @@ class AdaptiveWalk:
             lands = size >= abs(stop - t) * (1 - 1e-12)
             h = stop - t if lands else self.sign * size
             end = stop if lands else t + h
-            self._check(end, h)
+            least = min(size, abs(h)) <= control.min_step
+            self._check(end, h, lands, least)
             if watchers.tried is not None:
                 watchers.tried(t, y, h)
             step = self.taker.take(field, t, h, y, carry, end)
             error, probes = self._look(step)
             self.counts.steps += 1
             factor = control.factor([error, *self.errors], self.rule.error_order, after_rejection)
-            if error <= 1.0 or (abs(h) <= control.min_step and math.isfinite(error)):
+            self.last_error = error
+            if error <= 1.0 or (least and math.isfinite(error)):
                 break
             if watchers.rejected is not None:
                 watchers.rejected(t, y, h)
-            size, after_rejection, self.last_error = abs(h) * min(factor, 1.0), True, error
+            size, after_rejection = abs(h) * min(factor, 1.0), True
         if watchers.accepted is not None:
             watchers.accepted(t, y, h)
         self.counts.accepted += 1
@@ -227,8 +238,8 @@ class AdaptiveWalk:
         watch.note(step.h, numbers[1 + len(wanted) :])
         return numbers[0] * scale, numbers[1 : 1 + len(wanted)]
 
-    def _check(self, end: float, h: float) -> None:
-        """Raise if the walk can't go on."""
+    def _check(self, end: float, h: float, lands: bool, least: bool) -> None:
+        """Raise if the walk can't go on: a step that lands may be as small as it is, the least step must be finite."""
         t, counts, control = self.t, self.counts, self.control
         if counts.steps >= control.max_steps:
             raise SolverError(
@@ -237,8 +248,8 @@ class AdaptiveWalk:
                 "is)"
             )
         # A step at the least size whose error is not even finite can't be accepted and can't be made smaller.
-        stuck = abs(h) <= control.min_step and not math.isfinite(self.last_error)
-        if abs(h) > 16 * math.ulp(t) and end != t and not stuck:
+        stuck = least and not math.isfinite(self.last_error)
+        if not stuck and (lands or (abs(h) > 16 * math.ulp(t) and end != t)):
             return
         if not math.isfinite(self.last_error):
             raise SolverError(

@@ -56,12 +56,12 @@ def stage_weights(tableau, tree):
     return values
 
 
-def order_of(tableau, b):
-    """The highest order whose conditions hold (Hairer, Nørsett, Wanner I, theorem II.2.13)."""
+def order_of(tableau, b, theta=1.0):
+    """The highest order whose conditions hold at t + theta h (Hairer, Nørsett, Wanner I, theorem II.2.13)."""
     for nodes in range(1, 10):
         for tree in rooted_trees(nodes):
             weight = math.fsum(x * y for x, y in zip(b, stage_weights(tableau, tree), strict=True))
-            if abs(weight - 1 / density(tree)) > 1e-10:
+            if abs(weight - theta**nodes / density(tree)) > 1e-10:
                 return nodes - 1
     raise AssertionError("no method here is of order 9")
 
@@ -83,3 +83,27 @@ def test_the_embedded_method_has_its_stated_order(tableau):
 
 def test_first_same_as_last_is_found():
     assert {name for name, tableau in TABLEAUS.items() if tableau.fsal} == {"bosh3", "dopri5", "tsit5"}
+
+
+DENSE = [tableau for tableau in TABLEAUS.values() if tableau.b_dense]
+
+
+@pytest.mark.parametrize("theta", [0.1, 0.5, 0.77])
+@pytest.mark.parametrize("tableau", DENSE, ids=lambda tableau: tableau.name)
+def test_dense_output_has_its_stated_order_and_no_higher(tableau, theta):
+    weights = dict(tableau.dense_weights(theta))
+    assert order_of(tableau, [weights.get(i, 0.0) for i in range(tableau.stages)], theta) == tableau.dense_order
+
+
+@pytest.mark.parametrize("tableau", DENSE, ids=lambda tableau: tableau.name)
+def test_dense_output_meets_both_ends(tableau):
+    assert dict(tableau.dense_weights(0.0)) == {}
+    at_end = dict(tableau.dense_weights(1.0))
+    assert [at_end.get(i, 0.0) for i in range(tableau.stages)] == pytest.approx(tableau.b, abs=1e-13)
+
+
+def test_the_methods_are_those_promised():
+    assert set(TABLEAUS) == set(
+        "euler midpoint heun ralston heun3 ssprk3 rk4 rk38 bosh3 fehlberg45 cash-karp tsit5 dopri5 dopri8".split()
+    )
+    assert {tableau.name for tableau in DENSE} == {"bosh3", "dopri5", "tsit5"}
