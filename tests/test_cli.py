@@ -104,7 +104,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_training(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "file").write_text("not a folder")
-    monkeypatch.setattr("odelib.cli.load_images", lambda name: pytest.fail("the data came first"))
+    monkeypatch.setattr("odelib.cli.prepare", lambda options: pytest.fail("the data came first"))
     sentence = refused(["train", *TINY, "--out", "file/run"], capsys)
     assert sentence.startswith("cannot write to the run folder file/run (Not a directory): choose another")
 
@@ -127,7 +127,7 @@ def test_a_folder_without_a_run_is_refused(here: Path, capsys: pytest.CaptureFix
         (["train", "--epochs", "many"], ("--epochs", "invalid literal for int()")),
         (["train", "--pool", "max"], ("--pool", "invalid choice 'max'")),
         (["trian"], ("Unrecognized options: trian", "train")),
-        ([], ("Expected one of {train, evaluate, info}",)),
+        ([], ("Expected one of {train, evaluate, study, report, info}",)),
         (["info"], ("Missing from odelib info", "What to tell about")),
         (["info", "dta"], ("invalid choice 'dta'", "data")),
     ],

@@ -1,6 +1,7 @@
 """Image and text sets: what there is, loading with verification, and the steps from raw data to batches."""
 
 from odelib.data.augment import augment, normalise
+from odelib.data.augment_strongly import erase, mix, rand_augment
 from odelib.data.downloads import data_folder
 from odelib.data.images import load_images
 from odelib.data.sequences import buckets, pad, windows
@@ -29,12 +30,15 @@ __all__ = [
     "bleu",
     "buckets",
     "data_folder",
+    "erase",
     "kept_subwords",
     "load_clinc150",
     "load_images",
     "load_multi30k",
     "load_tiny_shakespeare",
+    "mix",
     "normalise",
     "pad",
+    "rand_augment",
     "windows",
 ]

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from odelib.data import ImageData
-from odelib.models import ViT
 from odelib.training.checkpoint import load_checkpoint
-from odelib.training.config import TrainConfig
+from odelib.training.config import TrainConfig, build_model
 from odelib.training.runtime import Runtime
 from odelib.training.tasks import Batch, hits_of, loss_of, test_images
 
@@ -61,8 +61,10 @@ def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> 
     return loss.item() / count, hits.item() / count
 
 
-def load_run(folder: str | Path) -> tuple[TrainConfig, ViT]:
+def load_run(folder: str | Path) -> tuple[TrainConfig, nn.Module]:
     """Bring back the model of a run folder as its last checkpoint has it, on the CPU, in evaluation mode.
+
+    Where the run averages its weights, it is the averaged model, which the metrics are of.
 
     Raises:
         CheckpointError: The folder has no checkpoint, or one that cannot be used.
@@ -70,6 +72,12 @@ def load_run(folder: str | Path) -> tuple[TrainConfig, ViT]:
     checkpoint = load_checkpoint(Path(folder))
     config = TrainConfig.from_dict(checkpoint.config)
     with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be replaced
-        model = ViT(config.model)
-    model.load_state_dict(checkpoint.model)
+        model = build_model(config.model)
+    model.load_state_dict(checkpoint.model if checkpoint.average is None else _averaged(checkpoint.average))
     return config, model.eval()
+
+
+def _averaged(state: dict[str, Any]) -> dict[str, Any]:
+    """The model's own state in that of an ``AveragedModel`` around it."""
+    prefix = "module."
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -2,29 +2,31 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from odelib.data import ImageData
-from odelib.models import ViT, ViTConfig
+from odelib.models import TransformerConfig, ViT, ViTConfig
+from odelib.training.board import open_board
 from odelib.training.checkpoint import Checkpoint, check_same_run, load_checkpoint, save_checkpoint
 from odelib.training.config import TrainConfig
+from odelib.training.cost import cost_of
 from odelib.training.errors import TrainingError
 from odelib.training.evaluate import measure
+from odelib.training.folder import CONFIG, claim_folder, hold_folder
 from odelib.training.optim import adamw, learning_rate
 from odelib.training.progress import Progress
 from odelib.training.record import METRICS, EpochMetrics, MetricsFile, epoch_record, header, read_metrics
 from odelib.training.runtime import Runtime
-from odelib.training.tasks import Batch, Task, hits_of, image_task, loss_of
+from odelib.training.tasks import Batch, Task, hits_of, image_sizes, image_task, loss_of
 
 Model = TypeVar("Model", bound=nn.Module)
-
-CONFIG = "config.json"
 
 # The loss stays on the device; it is read, and looked at for NaN, once in so many steps.
 _READ_EVERY = 20
@@ -39,7 +41,7 @@ class Result(Generic[Model]):
     """
 
     model: Model
-    """The trained model, in evaluation mode, on the run's device."""
+    """The trained model (the averaged one, where the run averages), in evaluation mode, on the run's device."""
     history: tuple[EpochMetrics, ...]
     """One entry per epoch."""
     folder: Path
@@ -76,10 +78,13 @@ def fit(
         ValueError: The model does not fit the data, or the folder already holds a run and ``resume`` is off.
         TrainingError: The loss is no longer finite, the folder cannot be written, or its checkpoint cannot be used.
     """
-    check_geometry(config.model, data)
+    model = config.model
+    if not isinstance(model, ViTConfig):
+        raise ValueError(f"the model is a {type(model).__name__}, which reads no images: give a ViTConfig")
+    check_sizes(model, image_sizes(data), data.name)
     runtime = Runtime.choose(config.device, config.precision)
     task = image_task(data, config, runtime)
-    return fit_task(config, task, lambda: ViT(config.model), folder, runtime=runtime, resume=resume, progress=progress)
+    return fit_task(config, task, lambda: ViT(model), folder, runtime=runtime, resume=resume, progress=progress)
 
 
 def fit_task(
@@ -91,6 +96,7 @@ def fit_task(
     runtime: Runtime,
     resume: bool = False,
     progress: bool = True,
+    tensorboard: bool = False,
 ) -> Result[Model]:
     """Train a model on a task, in the same way as ``fit`` trains a vision transformer on images.
 
@@ -104,14 +110,16 @@ def fit_task(
         runtime: Where and in which number format.
         resume: Go on from the folder's checkpoint.
         progress: Print a line per epoch and, on a terminal, a progress bar.
+        tensorboard: Write the epochs for TensorBoard too, into the run folder.
 
     Raises:
-        ValueError: The folder already holds a run and ``resume`` is off.
-        TrainingError: The loss is no longer finite, the folder cannot be written, or its checkpoint cannot be used.
+        ValueError: The folder already holds a run and ``resume`` is off, or TensorBoard is wanted and not installed.
+        TrainingError: The loss is no longer finite, the folder cannot be written, another process writes it, or its
+            checkpoint cannot be used.
     """
     folder = Path(folder)
     claim_folder(folder, resume=resume)
-    with runtime.fork_rng():
+    with hold_folder(folder), runtime.fork_rng():
         run = _Run(config, task, build, folder, runtime)
         stored = load_checkpoint(folder) if resume else None
         if stored is not None:
@@ -120,55 +128,38 @@ def fit_task(
         with (
             MetricsFile(folder / METRICS, size=stored.metrics_bytes if stored else 0) as metrics,
             Progress(config, cast(float, run.model.nfe), task.count, run.epoch, unit=task.unit, shown=progress) as bar,
+            open_board(folder, run.step, wanted=tensorboard) as board,
         ):
             if stored is None:
                 (folder / CONFIG).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
-                run.save(metrics.append(header(config, runtime)))
+                cost = cost_of(run.model, next(iter(task.epoch(0))))
+                run.save(metrics.append(header(config, runtime, cost)))
             while run.epoch < config.epochs:
                 done = run.train_epoch(bar)
                 size = metrics.append(epoch_record(done))
                 if run.epoch % config.checkpoint_every == 0 or run.epoch == config.epochs:
                     run.save(size)
                 bar.epoch_done(done)
+                board.epoch_done(done)
         _, history = read_metrics(folder)
-    return Result(model=run.model.eval(), history=history, folder=folder)
+    return Result(model=run.measured.eval(), history=history, folder=folder)
 
 
-def check_geometry(model: ViTConfig, data: ImageData) -> None:
+def check_sizes(model: TransformerConfig, sizes: Mapping[str, int], data: str) -> None:
     """Refuse a model whose input or output is not that of the data.
 
-    Raises:
-        ValueError: Image size, channels or number of classes differ; the sentence names the first that does.
-    """
-    _, channels, height, _ = data.train_images.shape
-    wanted = {"image_size": height, "in_channels": channels, "num_classes": len(data.classes)}
-    for name, value in wanted.items():
-        if getattr(model, name) != value:
-            raise ValueError(
-                f"the model has {name}={getattr(model, name)}, but {data.name} needs {value}: set {name}={value}"
-            )
-
-
-def claim_folder(folder: Path, *, resume: bool) -> None:
-    """Make the run folder and make sure, before any work is done, that a run can be written there.
+    Args:
+        model: The model's configuration.
+        sizes: What it must offer, as ``Task.sizes``; of ``max_tokens`` it may have more.
+        data: Name of the data, for the sentence.
 
     Raises:
-        ValueError: It holds files already and ``resume`` is off.
-        TrainingError: It cannot be made or written.
+        ValueError: A size differs; the sentence names the first that does.
     """
-    if not resume and folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(
-            f"the run folder {folder} is not empty: resume the run in it (--resume), or choose another (--out)"
-        )
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise TrainingError(
-            f"cannot write to the run folder {folder} ({error.strerror}): choose another one (--out)"
-        ) from error
+    for name, value in sizes.items():
+        given = getattr(model, name)
+        if given != value and not (name == "max_tokens" and given > value):
+            raise ValueError(f"the model has {name}={given}, but {data} needs {value}: set {name}={value}")
 
 
 class _Run(Generic[Model]):
@@ -180,12 +171,25 @@ class _Run(Generic[Model]):
         self.config, self.task, self.folder, self.runtime = config, task, folder, runtime
         runtime.seed(config.seed)
         self.model = build().to(runtime.device)
+        self.forward = cast(Callable[..., Tensor], torch.compile(self.model) if config.compile else self.model)
+        self.average = (
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))  # type: ignore[no-untyped-call]
+            if config.average
+            else None
+        )
         self.optimizer = adamw(self.model, config, runtime)
         self.epoch = 0
         self.step = 0
 
+    @property
+    def measured(self) -> Model:
+        """The model that counts: the averaged one, if there is one."""
+        return self.model if self.average is None else cast(Model, self.average.module)
+
     def restore(self, stored: Checkpoint) -> None:
         self.model.load_state_dict(stored.model)
+        if self.average is not None and stored.average is not None:
+            self.average.load_state_dict(stored.average)
         self.optimizer.load_state_dict(stored.optimizer)
         self.runtime.set_rng_state(stored.rng)
         self.epoch, self.step = stored.epoch, stored.step
@@ -199,6 +203,7 @@ class _Run(Generic[Model]):
             step=self.step,
             rng=self.runtime.rng_state(),
             metrics_bytes=metrics_bytes,
+            average=None if self.average is None else self.average.state_dict(),
         )
         save_checkpoint(checkpoint, self.folder)
 
@@ -217,7 +222,7 @@ class _Run(Generic[Model]):
                 bar.update(seen, losses[: i + 1].sum().item() / seen, hits[: i + 1].sum().item() / seen)
                 read = i + 1
         trained = time.perf_counter()
-        test_loss, test_accuracy = measure(self.model, self.task.test(), runtime=self.runtime)
+        test_loss, test_accuracy = measure(self.measured, self.task.test(), runtime=self.runtime)
         self._check(torch.tensor([test_loss]), self.step)
         self.epoch += 1
         return EpochMetrics(
@@ -236,16 +241,32 @@ class _Run(Generic[Model]):
         """One optimiser step; the summed loss and the number of hits stay on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr(self.step)
-        with self.runtime.autocast():
-            logits = self.model(*batch.inputs)
-        loss = loss_of(logits, batch.targets, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        if self.config.accumulate == 1:
+            loss, hits = self._backward(batch.inputs, batch.targets, "mean", 1)
+        else:
+            pieces = batch.pieces(self.config.accumulate)
+            results = [self._backward(inputs, targets, "sum", batch.count) for inputs, targets in pieces]
+            loss, hits = (torch.stack(numbers).sum() for numbers in zip(*results, strict=True))
         if self.config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         self.step += 1
-        return loss.detach() * batch.count, hits_of(logits, batch.targets)
+        return loss * batch.count, hits
+
+    def _backward(
+        self, inputs: tuple[Tensor, ...], targets: Tensor, reduction: str, divisor: int
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradient of loss / divisor to the parameters'; give that loss and the number of hits."""
+        with self.runtime.autocast():
+            logits = self.forward(*inputs)
+        loss = loss_of(logits, targets, label_smoothing=self.config.label_smoothing, reduction=reduction)
+        if divisor > 1:
+            loss = loss / divisor
+        torch.autograd.backward(loss)
+        return loss.detach(), hits_of(logits, targets)
 
     def _lr(self, step: int) -> float:
         config, steps = self.config, self.task.steps

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from odelib.data import ImageData, normalise
@@ -29,9 +29,15 @@ class Batch:
     inputs: tuple[Tensor, ...]
     """What the model is called with."""
     targets: Tensor
-    """Class wanted at each place for which the model gives logits: int64, of their shape without the last axis."""
+    """Class wanted at each place for which the model gives logits: int64, of their shape without the last axis; or
+    the probability wanted of each class there, floating point, of their whole shape."""
     count: int
     """Targets that are not IGNORED; known without reading the device."""
+
+    def pieces(self, number: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
+        """Inputs and targets in at most ``number`` pieces of nearly equal size, in their order."""
+        parts = [tensor.tensor_split(min(number, len(tensor))) for tensor in (*self.inputs, self.targets)]
+        return [(tuple(piece[:-1]), piece[-1]) for piece in zip(*parts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,27 @@ class Task:
 
 def loss_of(
     logits: Float[Tensor, "... classes"],
-    targets: Int64[Tensor, "..."],
+    targets: Num[Tensor, "..."],
     *,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Float[Tensor, ""]:
-    """Cross-entropy in nats over all places where a class is wanted, computed in float32."""
+    """Cross-entropy in nats over all places where a class is wanted, computed in float32.
+
+    The targets are those of a ``Batch``: classes, or the probability of each class.
+    """
     flat = logits.float().flatten(0, -2)
+    if targets.is_floating_point():
+        return F.cross_entropy(flat, targets.flatten(0, -2), label_smoothing=label_smoothing, reduction=reduction)
     return F.cross_entropy(
         flat, targets.flatten(), ignore_index=IGNORED, label_smoothing=label_smoothing, reduction=reduction
     )
 
 
-def hits_of(logits: Float[Tensor, "... classes"], targets: Int64[Tensor, "..."]) -> Int64[Tensor, ""]:
-    """Number of places where the largest logit is that of the wanted class."""
+def hits_of(logits: Float[Tensor, "... classes"], targets: Num[Tensor, "..."]) -> Int64[Tensor, ""]:
+    """Number of places where the largest logit is that of the wanted class, or of the most probable one wanted."""
+    if targets.is_floating_point():
+        targets = targets.argmax(dim=-1)
     return (logits.argmax(dim=-1) == targets).sum()
 
 
@@ -88,16 +101,21 @@ def image_task(data: ImageData, config: TrainConfig, runtime: Runtime) -> Task:
         ValueError: There are fewer training images than asked for.
     """
     training = TrainingSet(data, config, runtime)
-    _, channels, height, _ = data.train_images.shape
     return Task(
         name=data.name,
         unit="images",
         count=len(training.images),
         steps=training.steps,
-        sizes={"image_size": height, "in_channels": channels, "num_classes": len(data.classes)},
+        sizes=image_sizes(data),
         epoch=lambda epoch: (Batch((x,), labels, len(labels)) for x, labels in training.epoch(epoch)),
         test=lambda: test_images(data, config.eval_batch_size, runtime),
     )
+
+
+def image_sizes(data: ImageData) -> dict[str, int]:
+    """What a model of these images must offer: ``image_size``, ``in_channels`` and ``num_classes``."""
+    _, channels, height, _ = data.train_images.shape
+    return {"image_size": height, "in_channels": channels, "num_classes": len(data.classes)}
 
 
 def test_images(data: ImageData, batch_size: int, runtime: Runtime) -> Iterator[Batch]:
