@@ -167,6 +167,13 @@ class SolveAdjoint:
         if isinstance(steps, Adaptive) and steps.norm is not None and mode.steps is None:
             # The norm is of the state; what it would be of state and adjoint together it can't know.
             steps = replace(steps, norm=None)
+        if isinstance(steps, Adaptive):
+            steps = steps.repeated(len(leaves_of(y0)), 2)
+            if not mode.seminorm and isinstance(steps.rtol, tuple) | isinstance(steps.atol, tuple):
+                raise ValueError(
+                    "with seminorm=False the parameters are leaves too, and rtol or atol came as a tuple: give numbers "
+                    "for the way back, as in Adjoint(steps=Adaptive(rtol=1e-5), seminorm=False)"
+                )
         self.rule, self.back = rule, replace(problem, steps=steps)
 
     def forward(self, y0: Leaves) -> list[Leaves]:

@@ -152,8 +152,8 @@ class _OnLeaves(Wrapped):
         self.tree = tree
         super().__init__(field)
 
-    def inner(self, y: Leaves) -> Any:
-        return self.tree.tree(y)
+    def _draw(self, y: Leaves) -> Any:
+        return self._drawn(self.field.draw(self.tree.tree(y)))
 
     def around(self, field: Any) -> Wrapped:
         return _OnLeaves(field, self.tree)

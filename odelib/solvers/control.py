@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -83,7 +83,8 @@ class Adaptive:
     """Steps chosen so that the estimated local error stays within atol + rtol * abs(y).
 
     Attributes:
-        rtol: Relative tolerance: a number, or a tensor that broadcasts with the state.
+        rtol: Relative tolerance: a number, or a tensor that broadcasts with the state; or a tuple of these, one for
+            each leaf of a state that is a tree.
         atol: Absolute tolerance, likewise.
         controller: How the error becomes the next step size: "I", "PI", "PID" or a `Controller`.
         norm: Turns the error in units of the tolerance, in the structure of the state, into one real 0-dimensional
@@ -116,10 +117,11 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         for name in ("rtol", "atol"):
-            value = getattr(self, name)
-            # A tensor is not read here: it may live on a device.
-            if _is_number(value) and not value >= 0.0:
-                raise ValueError(f"{name} is {value}: choose a tolerance of at least 0")
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple | list) else (given,):
+                # A tensor is not read here: it may live on a device.
+                if _is_number(value) and not value >= 0.0:
+                    raise ValueError(f"{name} is {value}: choose a tolerance of at least 0")
         if _is_number(self.rtol) and _is_number(self.atol) and self.rtol + self.atol == 0.0:
             raise ValueError("rtol and atol are both 0: no step can have no error, so choose one of them above 0")
         if self.first_step is not None and not self.first_step > 0.0:
@@ -147,6 +149,24 @@ class Adaptive:
             size = size.float() if size.dtype in HALF else size
             result.append(size * _for_leaf(self.rtol, n) + _for_leaf(self.atol, n))
         return like(y0, result)
+
+    def repeated(self, leaves: int, times: int) -> "Adaptive":
+        """Return the same for a state whose leaves come ``times`` times, as state and adjoint do.
+
+        Raises:
+            ValueError: A tuple of tolerances has not one entry for each of ``leaves`` leaves.
+        """
+        tolerances: dict[str, Any] = {}
+        for name in ("rtol", "atol"):
+            given = getattr(self, name)
+            if isinstance(given, tuple | list):
+                if len(given) != leaves:
+                    raise ValueError(
+                        f"{name} has {len(given)} entries for {leaves} leaves of the state: give one for each, or one "
+                        "number"
+                    )
+                tolerances[name] = tuple(given) * times
+        return replace(self, **tolerances) if tolerances else self
 
     def scaled(self, error: Leaves, y0: Leaves, y1: Leaves) -> Leaves:
         """Return error / (atol + rtol max(abs(y0), abs(y1))), leaf by leaf."""

@@ -1,7 +1,6 @@
 """What a field is, what a field that can be split offers, and the wrappers that the solvers put around one."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -61,23 +60,44 @@ class Wrapped:
             self.terms: tuple[Any, ...] = tuple(self.around(term) for term in field.terms)
 
     def __getattr__(self, name: str) -> Any:
-        """Return ``draw``, made when it is asked for: kept as an attribute it would be a cycle that holds the state."""
-        if name != "draw":
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return partial(self._drawn, self.field.draw)
+        # Made when asked for: kept, it would hold this object that holds it.
+        if name == "draw" and hasattr(self.field, "draw"):
+            return self._draw
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
-    def _drawn(self, draw: Callable[[Any], Any], y: Any) -> Any:
-        held = draw(self.inner(y))
-        # A field that drew nothing is itself, and so is the wrapper around it.
-        return self if held is self.field else self.around(held)
+    def _draw(self, y: Any) -> Any:
+        return self._drawn(self.field.draw(y))
 
-    def inner(self, y: Any) -> Any:
-        """Return a state as the field behind this sees it."""
-        return y
+    def _drawn(self, field: Any) -> Any:
+        """Return this wrapper around what was drawn: itself, where the field drew itself."""
+        return self if field is self.field else self.around(field)
 
-    def around(self, field: Any) -> "Wrapped":
+    def around(self, field: Any) -> Any:
         """Return this wrapper around another field."""
         raise NotImplementedError
+
+
+class Counted(Wrapped):
+    """A field whose evaluations are counted; one of a term counts as its share.
+
+    Args:
+        field: The field.
+        count: Called with the share of each evaluation.
+        share: What an evaluation counts.
+    """
+
+    def __init__(self, field: Any, count: Callable[[float], None], share: float = 1.0) -> None:
+        self.count, self.share = count, share
+        super().__init__(field)
+
+    def around(self, field: Any) -> "Wrapped":
+        """Return the count of a term."""
+        return Counted(field, self.count, self.share / len(self.field.terms))
+
+    def __call__(self, t: Any, y: Any) -> Any:
+        """Return field(t, y)."""
+        self.count(self.share)
+        return self.field(t, y)
 
 
 class Checked(Wrapped):
@@ -102,6 +122,25 @@ class Checked(Wrapped):
         for state, result in zip((y,) if single else y, (dy,) if single else dy, strict=True):
             check_result(state, result)
         return dy
+
+
+class CheckedOnce(Wrapped):
+    """A field whose first value is compared with the state; what it draws, and its terms, are not."""
+
+    def __init__(self, field: Any) -> None:
+        super().__init__(field)
+        self.first = True
+
+    def around(self, field: Any) -> Any:
+        """Return another field as it is."""
+        return field
+
+    def __call__(self, t: Any, y: Any) -> Any:
+        """Return field(t, y)."""
+        if self.first:
+            self.first = False
+            return Checked(self.field)(t, y)
+        return self.field(t, y)
 
 
 def check_result(y: Tensor, dy: Any) -> None:

@@ -46,7 +46,7 @@ class Grid:
         """Yield beginning, size and end of each step from times[0] to times[-1].
 
         Raises:
-            ValueError: The function for the points does not lead from the first time to the last.
+            ValueError: The function for the points does not lead from the first time to the last, one way.
         """
         start, stop = times[0], times[-1]
         if self.step_size is not None:
@@ -64,6 +64,8 @@ class Grid:
                 f"the grid leads from {grid[:1]} to {grid[-1:]}, the times from {start} to {stop}: "
                 "return points that begin and end with the given times"
             )
+        if not all((b - a) * (stop - start) > 0.0 for a, b in pairwise(grid)):
+            raise ValueError("the points of the grid must go one way, from the first time to the last: sort them")
         yield from ((a, b - a, b) for a, b in pairwise(grid))
 
 

@@ -15,7 +15,7 @@ from odelib.solvers.control import Adaptive
 from odelib.solvers.draws import Draws
 from odelib.solvers.errors import SolverError
 from odelib.solvers.events import Crossings, Event, with_gradient
-from odelib.solvers.fields import Checked, Field, InUnitTime, Wrapped
+from odelib.solvers.fields import Checked, CheckedOnce, Field, InUnitTime
 from odelib.solvers.gradients import (
     Adjoint,
     Backprop,
@@ -125,6 +125,8 @@ def solve(
     if isinstance(steps, Adaptive) and steps.norm is not None and not tree.is_tensor:
         norm = steps.norm
         steps = replace(steps, norm=lambda leaves: norm(tree.tree(leaves)))
+    if isinstance(steps, Adaptive):
+        steps = steps.repeated(len(leaves_of(tree.y0)), 1)
     some = (events,) if isinstance(events, Event) else tuple(events)
     if not tree.is_tensor:
         some = tuple(_on_leaves(event, tree) for event in some)
@@ -182,10 +184,10 @@ class _Solver:
         if isinstance(self.mode, Backprop) or not wants_graph:
             if isinstance(problem.steps, int) and not problem.events and problem.watchers == Watchers():
                 return self._march(problem, y0, problem.steps)
-            checked = _CheckedOnce(problem.field)
+            checked = CheckedOnce(problem.field)
             follow(replace(problem, field=checked), y0, Draws(checked), self.counts, self.trajectory)
             return self.trajectory.states
-        recorded = (replace(problem, field=_CheckedOnce(problem.field)), y0, parameters, self.counts, self.trajectory)
+        recorded = (replace(problem, field=CheckedOnce(problem.field)), y0, parameters, self.counts, self.trajectory)
         strategy: Any
         match self.mode:
             case Checkpoint():
@@ -233,7 +235,7 @@ class _Solver:
         for what, there in refused.items():
             if there:
                 raise ValueError(f"step control per sample does not go with {what}: set per_sample=False")
-        lanes = PerSample(_CheckedOnce(problem.field), rule, control, problem.times)
+        lanes = PerSample(CheckedOnce(problem.field), rule, control, problem.times)
         states = lanes.outputs(self.tree.y0)
         smallest, largest, accepted = torch.stack(
             [lanes.smallest.min(), lanes.largest.max(), lanes.accepted.max().double()]
@@ -280,23 +282,6 @@ class _Solver:
             status,
             _crossings(self.tree, crossings, problem.events),
         )
-
-
-class _CheckedOnce(Wrapped):
-    """A field whose first value is compared with the state."""
-
-    def __init__(self, field: Any) -> None:
-        self.first = True
-        super().__init__(field)
-
-    def around(self, field: Any) -> Any:
-        return field
-
-    def __call__(self, t: Any, y: Any) -> Any:
-        if self.first:
-            self.first = False
-            return Checked(self.field)(t, y)
-        return self.field(t, y)
 
 
 def _moved(field: Any, t: float, y: Leaves, time: Tensor) -> Leaves:

@@ -12,7 +12,8 @@ class Stats:
     """What a solve cost.
 
     Attributes:
-        nfe: Evaluations of the field; one term of a split field counts as its share.
+        nfe: Evaluations of the field on the way there; one term of a split field counts as its share. Those that only
+            a derivative by a time needs are not counted.
         steps: Steps tried.
         accepted: Steps accepted; on a fixed grid all are.
         rejected: Steps whose error was too large.

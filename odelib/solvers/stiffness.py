@@ -34,6 +34,8 @@ class StiffnessWatch:
         tableau = getattr(step.rule, "tableau", None)
         if number % _EVERY or tableau is None or len(step.stages) < 2 or tableau.c[-2:] != (1.0, 1.0):
             return []
+        if not leaves_of(step.y1):
+            return []
         if self._limit is None:
             self._limit = tableau.real_stability
         other, last = (combine(step.y0, step.h, weights, step.stages) for _, weights in tableau.stage_pairs[-2:])

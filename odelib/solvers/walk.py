@@ -16,6 +16,7 @@ from odelib.solvers.arithmetic import Leaves, combine, minus, read, rms
 from odelib.solvers.control import Adaptive, over
 from odelib.solvers.draws import Draws
 from odelib.solvers.errors import SolverError
+from odelib.solvers.fields import Counted
 from odelib.solvers.grid import GridStep, Sides
 from odelib.solvers.runge_kutta import Step
 from odelib.solvers.stiffness import StiffnessWatch
@@ -29,6 +30,10 @@ class Counts:
         self.steps = self.accepted = 0
         self.sizes: list[float] = []
         self.watch = StiffnessWatch()
+
+    def more(self, evaluations: float) -> None:
+        """Count evaluations."""
+        self.nfe += evaluations
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def walk_grid(
         if watchers.tried is not None:
             watchers.tried(t, y, h)
         step = taker.take(held, t, h, y, carry, end)
+        # What an output or an event evaluates within the step comes on top.
+        step.field = Counted(held, counts.more)
         counts.nfe += per_step
         counts.steps += 1
         counts.accepted += 1

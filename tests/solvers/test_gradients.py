@@ -160,6 +160,33 @@ def test_the_graph_is_freed_without_the_garbage_collector(mode, steps):
         gc.enable()
 
 
+@pytest.mark.parametrize("mode", ["backprop", "checkpoint", "reversible"])
+def test_a_field_with_randomness_on_a_tree_is_freed_too(mode):
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rate = nn.Parameter(torch.ones(1))
+
+        def draw(self, y):
+            mask = torch.rand(1)
+            return lambda t, y: (mask * self.rate * y[0],)
+
+        def forward(self, t, y):
+            raise AssertionError("drawn only")
+
+    field = Noisy()
+    parameter = weakref.ref(field.rate)
+    gc.collect()
+    gc.disable()
+    try:
+        solution = solve(field, (torch.ones(1),), (0.0, 1.0), steps=Grid(step_size=0.3), gradient=mode)
+        solution.ys[0].sum().backward()
+        del solution, field
+        assert parameter() is None, "the graph held it"
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("mode", ["checkpoint", "adjoint", "reversible"])
 def test_a_field_that_cannot_be_asked_for_its_parameters_is_refused(mode):
     y0 = torch.ones(2, requires_grad=True)

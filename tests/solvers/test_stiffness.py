@@ -34,8 +34,9 @@ def test_van_der_pol_with_a_large_mu_is_named(rule):
     assert "the problem looks stiff" in stats.hint
 
 
-@pytest.mark.parametrize("rule", ["dopri5", "tsit5", "dopri8", "bosh3"])
-@pytest.mark.parametrize("tolerance", [1e-3, 1e-6])
+@pytest.mark.parametrize(
+    ("rule", "tolerance"), [("dopri5", 1e-3), ("dopri5", 1e-6), ("tsit5", 1e-3), ("dopri8", 1e-6), ("bosh3", 1e-3)]
+)
 def test_lorenz_is_not(rule, tolerance):
     steps = Adaptive(rtol=tolerance, atol=tolerance)
     assert solve(lorenz, torch.ones(3, dtype=F64), (0.0, 2.0), rule=rule, steps=steps).stats.hint is None
@@ -45,7 +46,7 @@ def test_many_rejections_are_named():
     def jumping(t, y):
         return torch.full_like(y, float(int(20 * t) % 2) * 100)
 
-    stats = solve(jumping, torch.zeros(1, dtype=F64), (0.0, 1.0), steps=Adaptive(rtol=1e-8, atol=1e-8)).stats
+    stats = solve(jumping, torch.zeros(1, dtype=F64), (0.0, 0.3), steps=Adaptive(rtol=1e-6, atol=1e-6)).stats
     assert stats.rejected * 3 > stats.steps
     assert "jump_t" in stats.hint
     assert f"{stats.rejected} of {stats.steps} steps were rejected" in stats.hint
