@@ -70,11 +70,9 @@ format: $(SETUP)  ## for authors: ruff's fixes and formatting
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-address:  ## write the repository's address everywhere: make address TO=owner/name
+address: $(SETUP)  ## write the repository's address everywhere: make address TO=owner/name
 	@test -n "$(TO)" || { echo "Say which: make address TO=owner/name, as in https://github.com/owner/name"; exit 2; }
-	git grep --untracked -lIF "$(REPOSITORY)" | xargs sed -i.bak 's|$(REPOSITORY)|$(TO)|g'
-	@git ls-files --others --exclude-standard '*.bak' | xargs rm
-REPOSITORY = $(shell sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml)
+	$(PY) -m odelib.teaching.repository https://github.com/$(TO)
 
 clean:  ## remove what was built (.venv stays)
 	rm -rf _build build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -6,6 +6,12 @@ import sys
 import time
 
 RUNS = 10
+STATEMENTS = {
+    "import torch": "import torch",
+    "import torch, odelib": "import torch, odelib",
+    "import torch; from odelib import solve": "import torch; from odelib import solve",
+    "import torch; from odelib import *": "import torch; from odelib import *",
+}
 
 
 def main() -> None:
@@ -14,12 +20,11 @@ def main() -> None:
         subprocess.run([sys.executable, "-c", statement], check=True)
         return time.perf_counter() - begin
 
-    # In turns, so that whatever else the machine does falls on both alike.
-    times = [(seconds("import torch"), seconds("import torch, odelib")) for _ in range(RUNS)]
-    torch_alone, with_odelib = (statistics.median(column) for column in zip(*times, strict=True))
-    print(f"import torch              {torch_alone:.2f} s")
-    print(f"import torch, odelib      {with_odelib:.2f} s")
-    print(f"added by odelib           {with_odelib - torch_alone:+.2f} s")
+    # In turns, so that whatever else the machine does falls on all alike.
+    times = [[seconds(statement) for statement in STATEMENTS.values()] for _ in range(RUNS)]
+    medians = [statistics.median(column) for column in zip(*times, strict=True)]
+    for name, median in zip(STATEMENTS, medians, strict=True):
+        print(f"{name:42} {median:.2f} s   {median - medians[0]:+.2f} s")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from odelib.cli import main
+from odelib.data import DATA_SETS
 from odelib.models import ViTConfig
 from odelib.training import TrainConfig, load_checkpoint, load_run, read_metrics
 from odelib.training.checkpoint import CHECKPOINT
@@ -103,7 +104,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_training(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "file").write_text("not a folder")
-    monkeypatch.setattr("odelib.cli.load_images", lambda name: pytest.fail("the data came first"))
+    monkeypatch.setattr("odelib.cli.prepare", lambda options: pytest.fail("the data came first"))
     sentence = refused(["train", *TINY, "--out", "file/run"], capsys)
     assert sentence.startswith("cannot write to the run folder file/run (Not a directory): choose another")
 
@@ -126,7 +127,9 @@ def test_a_folder_without_a_run_is_refused(here: Path, capsys: pytest.CaptureFix
         (["train", "--epochs", "many"], ("--epochs", "invalid literal for int()")),
         (["train", "--pool", "max"], ("--pool", "invalid choice 'max'")),
         (["trian"], ("Unrecognized options: trian", "train")),
-        ([], ("Expected one of {train, evaluate}",)),
+        ([], ("Expected one of {train, evaluate, study, report, info}",)),
+        (["info"], ("Missing from odelib info", "What to tell about")),
+        (["info", "dta"], ("invalid choice 'dta'", "data")),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_nearest_option(
@@ -146,6 +149,45 @@ def test_help_lists_every_option_with_its_text(capsys: pytest.CaptureFixture[str
     assert "Peak learning rate of AdamW" in text
     assert "Number of distinct weight sets along depth" in text
     assert "--image-size" not in text
+
+
+def test_info_names_every_data_set_and_where_it_is(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODELIB_DATA", str(here / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    (here / "cache" / "odelib" / "tiny_shakespeare").mkdir(parents=True)
+    (here / "cache" / "odelib" / "tiny_shakespeare" / "input.txt").touch()
+    assert main(["info", "data"]) == 0
+    blocks = capsys.readouterr().out.strip().split("\n\n")
+    assert [block.partition(":")[0] for block in blocks] == list(DATA_SETS)
+    for block, about in zip(blocks, DATA_SETS.values(), strict=True):
+        for known in (about.title, about.what, about.sizes, about.licence, about.citation, about.url):
+            assert known in block
+    text = dict(zip(DATA_SETS, blocks, strict=True))
+    assert "fashion_mnist_subset.npz" in text["fashion-mnist-subset"]
+    assert text["cifar10"].endswith(
+        f"here      absent; the first use downloads it into {here}/data/cifar10/cifar-10-batches-py"
+    )
+    assert "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz" in text["cifar10"]
+    assert text["tiny-shakespeare"].endswith(f"here      {here}/cache/odelib/tiny_shakespeare")
+    assert "data/task1/raw/ (train.de.gz, train.en.gz," in text["multi30k"]
+    assert not (here / "data").exists()
+
+    assert main(["info", "data", "clinc150", "cifar10"]) == 0
+    assert capsys.readouterr().out.strip() == f"{text['clinc150']}\n\n{text['cifar10']}"
+
+
+def test_info_about_an_unknown_set_gives_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = refused(["info", "data", "clinc"], capsys)
+    assert "unknown data set 'clinc': the nearest valid name is 'clinc150'" in sentence
+
+
+def test_info_help_says_what_it_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for word in ("licence", "citation", "address", "What to tell about", "Data sets, such as cifar10"):
+        assert word in text
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:

@@ -35,6 +35,7 @@ TOP = {
     "environment.yml",
     "odelib",
     "pyproject.toml",
+    "studies",
     "tests",
 }
 

@@ -1,6 +1,62 @@
 """Measurements on fields, step rules and models; each returns plain numbers or tensors."""
 
-from odelib.analysis.convergence import convergence_order, global_errors
-from odelib.analysis.splitting import splitting_defect
+from odelib.analysis.clustering import effective_rank, mean_cosine, token_spread
+from odelib.analysis.convergence import convergence_order, global_errors, refinement_errors
+from odelib.analysis.cost import activation_memory, count_flops, count_parameters, field_flops
+from odelib.analysis.depth import Step, Trajectory, steps_of, swapped, trajectory
+from odelib.analysis.jacobian import singular_values, singular_values_by_step
+from odelib.analysis.lyapunov import finite_time_exponents, lyapunov_exponents
+from odelib.analysis.nfe import NfeStudy, nfe_by_input
+from odelib.analysis.splitting import (
+    SplittingProfile,
+    commutator,
+    splitting_defect,
+    splitting_gaps,
+    splitting_profile,
+)
+from odelib.analysis.swap import SwapStudy, swap_study
+from odelib.analysis.trajectories import (
+    action,
+    curvature,
+    kinetic_energy,
+    path_length,
+    principal_plane,
+    turning_angles,
+)
 
-__all__ = ["convergence_order", "global_errors", "splitting_defect"]
+__all__ = [
+    "NfeStudy",
+    "SplittingProfile",
+    "Step",
+    "SwapStudy",
+    "Trajectory",
+    "action",
+    "activation_memory",
+    "commutator",
+    "convergence_order",
+    "count_flops",
+    "count_parameters",
+    "curvature",
+    "effective_rank",
+    "field_flops",
+    "finite_time_exponents",
+    "global_errors",
+    "kinetic_energy",
+    "lyapunov_exponents",
+    "mean_cosine",
+    "nfe_by_input",
+    "path_length",
+    "principal_plane",
+    "refinement_errors",
+    "singular_values",
+    "singular_values_by_step",
+    "splitting_defect",
+    "splitting_gaps",
+    "splitting_profile",
+    "steps_of",
+    "swap_study",
+    "swapped",
+    "token_spread",
+    "trajectory",
+    "turning_angles",
+]

@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from odelib.analysis.depth import swapped
+from odelib.layers import DepthBlock
 from odelib.solvers import Field, StepRule, solve
 
 
@@ -31,6 +34,44 @@ def global_errors(
     with torch.no_grad():
         ends = [solve(field, y0, times, rule=rule, steps=count).ys[-1] for count in steps]
     return [float((end - exact).abs().max()) for end in ends]
+
+
+@torch.no_grad()
+def refinement_errors(
+    depth: DepthBlock,
+    x: Float[Tensor, "batch *shape"],
+    *,
+    rule: str | StepRule,
+    refine: Sequence[int] = (1, 2, 4, 8, 16),
+    reference: tuple[str | StepRule, int] | None = None,
+) -> list[float]:
+    """Return the error at the end of a network's own depth for each refinement: the largest absolute entry.
+
+    The fields and the time are the network's; its steps are divided, as `DepthBlock.swap` does. Between two
+    intervals the weights jump, but steps end there, so a step rule keeps its order. The step sizes are those of the
+    schedule, each divided by its refinement: pass both to `convergence_order`.
+
+    Args:
+        depth: The depth of a model, such as ``vit.depth``; best in float64.
+        x: State at time 0, such as ``vit.embed(images)``.
+        rule: Step rule or its name.
+        refine: How many steps to take in place of each present one.
+        reference: Rule and refinement of the solution that counts as exact; None takes dopri8 at the finest of
+            ``refine``, or 8 if that is less. With weights that make the field rough, choose it finer.
+
+    Raises:
+        ValueError: A rule is unknown, there is no refinement, or one is less than 1.
+    """
+    if not refine:
+        raise ValueError("refine is empty: give the refinements whose errors are wanted, such as (1, 2, 4, 8)")
+    fine, most = reference or ("dopri8", max(8, *refine))
+
+    def end(method: str | StepRule, times: int) -> Tensor:
+        with swapped(depth, method, refine=times):
+            return depth(x)  # type: ignore[no-any-return]
+
+    exact = end(fine, most)
+    return [float((end(rule, times) - exact).abs().max()) for times in refine]
 
 
 def convergence_order(step_sizes: Sequence[float], errors: Sequence[float]) -> float:

@@ -1,16 +1,44 @@
-"""Image sets: what there is, loading with verification, normalisation and augmentation."""
+"""Image and text sets: what there is, loading with verification, and the steps from raw data to batches."""
 
 from odelib.data.augment import augment, normalise
-from odelib.data.images import data_folder, load_images
-from odelib.data.sets import IMAGE_SETS, DataError, ImageData, ImageSet
+from odelib.data.augment_strongly import erase, mix, rand_augment
+from odelib.data.downloads import data_folder
+from odelib.data.images import load_images
+from odelib.data.sequences import buckets, pad, windows
+from odelib.data.sets import DATA_SETS, IMAGE_SETS, TEXT_SETS, DataError, DataSet, ImageData
+from odelib.data.text import CharacterData, IntentData, load_clinc150, load_tiny_shakespeare
+from odelib.data.tokens import END, PAD, START, Characters, Subwords, kept_subwords
+from odelib.data.translation import Bleu, TranslationData, bleu, load_multi30k
 
 __all__ = [
+    "DATA_SETS",
+    "END",
     "IMAGE_SETS",
+    "PAD",
+    "START",
+    "TEXT_SETS",
+    "Bleu",
+    "CharacterData",
+    "Characters",
     "DataError",
+    "DataSet",
     "ImageData",
-    "ImageSet",
+    "IntentData",
+    "Subwords",
+    "TranslationData",
     "augment",
+    "bleu",
+    "buckets",
     "data_folder",
+    "erase",
+    "kept_subwords",
+    "load_clinc150",
     "load_images",
+    "load_multi30k",
+    "load_tiny_shakespeare",
+    "mix",
     "normalise",
+    "pad",
+    "rand_augment",
+    "windows",
 ]

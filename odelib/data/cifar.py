@@ -12,34 +12,43 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from odelib.data.downloads import Source, find_or_download
+from odelib.data.fetch import Remote
 from odelib.data.sets import Arrays, DataError
 
 _SPLIT_SIZE = {"train": 50_000, "test": 10_000}
 
 
-def load_cifar(name: str, folder: Path, download: bool) -> Arrays:
+def cifar_source(name: str) -> Source:
+    """Where "cifar10" or "cifar100" comes from: torchvision knows the address, the md5 sum and the file names."""
+    official = _official(name)
+    place, files = Path(official.base_folder), [*official.train_list, *official.test_list]
+    return Source(
+        name,
+        (Remote(official.url, f"md5:{official.tgz_md5}"),),
+        Path(name) / place,
+        marks=(*(file for file, _ in files), official.meta["filename"]),
+        others=(place,),
+        archive=True,
+    )
+
+
+def load_cifar(name: str, root: str | os.PathLike[str] | None, download: bool) -> Arrays:
     """Load CIFAR-10 or CIFAR-100 (fine labels): images of shape (3, 32, 32).
 
-    torchvision knows the addresses, the file names and the official md5 sums, but reads only files with
-    these sums. Here complete and well-formed files with fewer images than the official ones are read as
-    well, and the note then says that the set is a subset.
+    torchvision reads only files with the official md5 sums. Here complete and well-formed files with fewer images
+    than the official ones are read as well, and the note then says that the set is a subset.
 
     Args:
         name: "cifar10" or "cifar100".
-        folder: Where to look: for ``cifar-10-batches-py`` or ``cifar-100-python``, in a folder that is named
-            like the set or in ``folder`` itself.
+        root: Where to look, as for ``load_images``: for ``cifar-10-batches-py`` or ``cifar-100-python``, in a
+            folder that is named like the set or in the data folder itself.
         download: Whether to download it when absent.
 
     Raises:
         DataError: It is absent and not downloaded, or a file is missing or damaged.
     """
-    from torchvision import datasets
-
-    official = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
-    source = Source(name, ((official.url, official.tgz_md5),), Path(official.base_folder), archive=True)
-    candidates = (folder / source.own_folder / source.place, folder / source.place)
-    found = find_or_download(source, folder, [c for c in candidates if os.path.isdir(c)], download)
-
+    official, source = _official(name), cifar_source(name)
+    found = find_or_download(source, root, download)
     label_key, num_classes = {"cifar10": ("labels", 10), "cifar100": ("fine_labels", 100)}[name]
     reader = _Reader(source.title, found, label_key, num_classes)
     classes = reader.class_names(official.meta["filename"], official.meta["key"])
@@ -52,6 +61,12 @@ def load_cifar(name: str, folder: Path, download: bool) -> Arrays:
             f"{source.title}; accuracies do not compare with published ones"
         )
     return Arrays(train_images, train_labels, test_images, test_labels, classes, note)
+
+
+def _official(name: str) -> Any:
+    from torchvision import datasets
+
+    return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
 """The full Fashion-MNIST, read from the original IDX files and verified by checksum."""
 
-import gzip
-import hashlib
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from odelib.data.downloads import Source, find_or_download
-from odelib.data.sets import Arrays, DataError
+from odelib.data.downloads import Source, find_or_download, verified_content
+from odelib.data.fetch import Remote
+from odelib.data.sets import Arrays
 
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
@@ -37,29 +35,33 @@ FASHION_MNIST_SHA256 = {
 }
 
 
-def load_fashion_mnist(folder: Path, download: bool) -> Arrays:
+def fashion_mnist_source() -> Source:
+    """Where it comes from: torchvision knows the address and the md5 sums of the compressed files."""
+    from torchvision import datasets
+
+    official = datasets.FashionMNIST
+    own, place = Path("fashion_mnist"), Path("FashionMNIST", "raw")
+    return Source(
+        "fashion-mnist",
+        tuple(Remote(f"{official.mirrors[0]}{name}", f"md5:{md5}") for name, md5 in official.resources),
+        own / place,
+        marks=tuple(name + end for name in FASHION_MNIST_SHA256 for end in ("", ".gz")),
+        others=(place, own, Path()),
+    )
+
+
+def load_fashion_mnist(root: str | os.PathLike[str] | None, download: bool) -> Arrays:
     """Load the full Fashion-MNIST: 60,000 train and 10,000 test images of shape (1, 28, 28).
 
     Args:
-        folder: Where to look: for torchvision's ``FashionMNIST/raw``, or for the four files themselves, in
-            ``folder/fashion_mnist`` or in ``folder``.
+        root: Where to look, as for ``load_images``: for torchvision's ``FashionMNIST/raw``, or for the four files
+            themselves, in a folder ``fashion_mnist`` or in the data folder itself.
         download: Whether to download it when absent.
 
     Raises:
         DataError: It is absent and not downloaded, or a file is not the official one.
     """
-    from torchvision import datasets
-
-    official = datasets.FashionMNIST
-    source = Source(
-        name="fashion-mnist",
-        files=tuple((f"{official.mirrors[0]}{name}", md5) for name, md5 in official.resources),
-        place=Path("FashionMNIST", "raw"),
-        archive=False,
-    )
-    own = folder / source.own_folder
-    candidates = (own / source.place, folder / source.place, own, folder)
-    found = find_or_download(source, folder, [c for c in candidates if _has_a_file(c)], download)
+    found = find_or_download(fashion_mnist_source(), root, download)
     train_images, train_labels = read_fashion_mnist(found, "train")
     test_images, test_labels = read_fashion_mnist(found, "t10k")
     return Arrays(
@@ -69,11 +71,6 @@ def load_fashion_mnist(folder: Path, download: bool) -> Arrays:
         test_labels.astype(np.int64),
         FASHION_MNIST_CLASSES,
     )
-
-
-def _has_a_file(folder: Path) -> bool:
-    names = [name + end for name in FASHION_MNIST_SHA256 for end in ("", ".gz")]
-    return any(os.path.isfile(folder / name) for name in names)
 
 
 def read_fashion_mnist(
@@ -88,8 +85,8 @@ def read_fashion_mnist(
     Raises:
         DataError: A file is absent, cannot be read, or is not the official one.
     """
-    images = _verified_content(folder, f"{split}-images-idx3-ubyte")
-    labels = _verified_content(folder, f"{split}-labels-idx1-ubyte")
+    images = _content(folder, f"{split}-images-idx3-ubyte")
+    labels = _content(folder, f"{split}-labels-idx1-ubyte")
     # The checksum has settled what the headers say (16 bytes before the images, 8 before the labels).
     return (
         np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28),
@@ -97,21 +94,5 @@ def read_fashion_mnist(
     )
 
 
-def _verified_content(folder: Path, name: str) -> bytes:
-    path = folder / name
-    if not path.is_file():
-        path = folder / f"{name}.gz"
-    remedy = "get it again from github.com/zalandoresearch/fashion-mnist (folder data/fashion)"
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"the Fashion-MNIST file {path} does not exist: {remedy}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"the Fashion-MNIST file {path} cannot be read ({error}): {remedy}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != FASHION_MNIST_SHA256[name]:
-        raise DataError(
-            f"the Fashion-MNIST file {path} is damaged or not the official one (SHA-256 of its contents "
-            f"{found[:12]}..., expected {FASHION_MNIST_SHA256[name][:12]}...): {remedy}"
-        )
-    return content
+def _content(folder: Path, file: str) -> bytes:
+    return verified_content("fashion-mnist", folder, file, FASHION_MNIST_SHA256[file])

@@ -24,9 +24,10 @@ def load_images(name: str, root: str | os.PathLike[str] | None = None, download:
 
     Args:
         name: A name in ``IMAGE_SETS``. "fashion-mnist-subset" comes with the package and needs no folder.
-        root: Folder in which a full set is looked for and into which it is downloaded when absent. If None,
-            the folder that the environment variable ODELIB_DATA names; if that is not set, the user's
-            cache folder (``$XDG_CACHE_HOME/odelib``, which is ``~/.cache/odelib`` where nothing else is set).
+        root: Folder in which a full set is looked for and into which it is downloaded when absent. If None, it is
+            looked for in the folder that the environment variable ODELIB_DATA names, if it is set, and then in the
+            user's cache folder (``$XDG_CACHE_HOME/odelib``, which is ``~/.cache/odelib`` where nothing else is
+            set), and downloaded into the first of them.
         download: Whether an absent set is downloaded (with its checksum verified).
 
     Returns:
@@ -37,13 +38,12 @@ def load_images(name: str, root: str | os.PathLike[str] | None = None, download:
         DataError: The set is absent and cannot be downloaded, or a file is damaged.
     """
     choose(name, IMAGE_SETS, "image set")
-    folder = Path(root).expanduser() if root is not None else data_folder()
     if name == "fashion-mnist-subset":
         arrays = _bundled_subset()
     elif name == "fashion-mnist":
-        arrays = load_fashion_mnist(folder, download)
+        arrays = load_fashion_mnist(root, download)
     else:
-        arrays = load_cifar(name, folder, download)
+        arrays = load_cifar(name, root, download)
     train_images = _tensor(arrays.train_images)
     mean, std = channel_statistics(train_images)
     return ImageData(
@@ -57,14 +57,6 @@ def load_images(name: str, root: str | os.PathLike[str] | None = None, download:
         std=std,
         note=arrays.note,
     )
-
-
-def data_folder() -> Path:
-    """Return the folder for full data sets: ``$ODELIB_DATA``, else ``odelib`` in the user's cache folder."""
-    named = os.environ.get("ODELIB_DATA")
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "odelib"
 
 
 def channel_statistics(

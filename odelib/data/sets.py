@@ -1,4 +1,4 @@
-"""What an image set is, which ones there are, and the error that loading one can raise."""
+"""What a data set is, which ones there are, and the error that loading one can raise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,21 @@ class DataError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """What to know about an image set before using or citing it."""
+class DataSet:
+    """What to know about a data set before using or citing it."""
 
     title: str
+    """Its name in the field's own spelling."""
+    what: str
+    """What an item is and what is to be learned from it."""
+    sizes: str
+    """Items per split, and what there is to download."""
     licence: str
+    """Terms of use, as the authors state them."""
     citation: str
+    """Whom to name."""
     url: str
+    """The authors' own page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,31 +80,78 @@ _CIFAR_CITATION = (
     "University of Toronto"
 )
 
-IMAGE_SETS: Mapping[str, ImageSet] = MappingProxyType(
+IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
     {
-        "fashion-mnist-subset": ImageSet(
+        "fashion-mnist-subset": DataSet(
             title="Fashion-MNIST, stratified subset",
+            what="grey images of 28 x 28 pixels of clothes, in 10 classes",
+            sizes="6,000 train and 1,000 test images; 3 MB, which come with the package",
             licence="MIT, Copyright 2017 Zalando SE",
             citation=_FASHION_MNIST_CITATION,
             url="https://github.com/zalandoresearch/fashion-mnist",
         ),
-        "fashion-mnist": ImageSet(
+        "fashion-mnist": DataSet(
             title="Fashion-MNIST",
+            what="grey images of 28 x 28 pixels of clothes, in 10 classes",
+            sizes="60,000 train and 10,000 test images; 31 MB to download",
             licence="MIT, Copyright 2017 Zalando SE",
             citation=_FASHION_MNIST_CITATION,
             url="https://github.com/zalandoresearch/fashion-mnist",
         ),
-        "cifar10": ImageSet(
+        "cifar10": DataSet(
             title="CIFAR-10",
+            what="colour photographs of 32 x 32 pixels of animals and vehicles, in 10 classes",
+            sizes="50,000 train and 10,000 test images; 170 MB to download",
             licence=_CIFAR_LICENCE,
             citation=_CIFAR_CITATION,
             url="https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
-        "cifar100": ImageSet(
+        "cifar100": DataSet(
             title="CIFAR-100",
+            what="colour photographs of 32 x 32 pixels, in 100 classes",
+            sizes="50,000 train and 10,000 test images; 169 MB to download",
             licence=_CIFAR_LICENCE,
             citation=_CIFAR_CITATION,
             url="https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
     }
 )
+
+TEXT_SETS: Mapping[str, DataSet] = MappingProxyType(
+    {
+        "tiny-shakespeare": DataSet(
+            title="Tiny Shakespeare",
+            what="scenes from Shakespeare's plays as one text, to be continued character by character",
+            sizes="1,115,394 characters, 65 different ones, the last tenth held out; 1.1 MB to download",
+            licence="public domain; the repository stands under the MIT licence",
+            citation="Andrej Karpathy (2015): char-rnn, github.com/karpathy/char-rnn",
+            url="https://github.com/karpathy/char-rnn",
+        ),
+        "clinc150": DataSet(
+            title="CLINC150",
+            what="English requests to an assistant, each with one of 150 intents, and some outside all of them",
+            sizes="15,000 train, 3,000 validation and 4,500 test requests, 1,200 out of scope; 2.5 MB to download",
+            licence="CC BY 3.0",
+            citation=(
+                "Stefan Larson, Anish Mahendran, Joseph J. Peper, Christopher Clarke, Andrew Lee, Parker Hill, "
+                "Jonathan K. Kummerfeld, Kevin Leach, Michael A. Laurenzano, Lingjia Tang, Jason Mars (2019): An "
+                "Evaluation Dataset for Intent Classification and Out-of-Scope Prediction, EMNLP-IJCNLP, "
+                "arXiv:1909.02027"
+            ),
+            url="https://github.com/clinc/oos-eval",
+        ),
+        "multi30k": DataSet(
+            title="Multi30k",
+            what="descriptions of photographs in German and English, translated sentence by sentence",
+            sizes="29,000 train, 1,014 validation and 1,000 test pairs (test 2016); 1.3 MB to download",
+            licence=("none stated; derived from Flickr30K, whose images are for non-commercial research and education"),
+            citation=(
+                "Desmond Elliott, Stella Frank, Khalil Sima'an, Lucia Specia (2016): Multi30K: Multilingual "
+                "English-German Image Descriptions, Workshop on Vision and Language, doi:10.18653/v1/W16-3210"
+            ),
+            url="https://github.com/multi30k/dataset",
+        ),
+    }
+)
+
+DATA_SETS: Mapping[str, DataSet] = MappingProxyType({**IMAGE_SETS, **TEXT_SETS})

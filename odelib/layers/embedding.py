@@ -1,7 +1,7 @@
-"""From an image to tokens: the initial state of the differential equation."""
+"""From an image or a text to vectors: the initial state of the differential equation."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 
@@ -53,3 +53,44 @@ class PatchEmbedding(nn.Module):
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
         return x + self.position  # type: ignore[no-any-return]
+
+
+class TokenEmbedding(nn.Module):
+    """A vector per token, and one per place (Vaswani et al. 2017, sections 3.4 and 3.5; learned as in GPT-2).
+
+    Input: (batch, tokens), integers from 0 to vocab_size - 1. Output: (batch, tokens, dim).
+
+    Args:
+        vocab_size: Number of different tokens.
+        dim: Width of a token.
+        max_tokens: Longest sequence.
+        positions: Whether a vector per place is added; not where positions enter otherwise.
+    """
+
+    def __init__(self, vocab_size: int, dim: int, max_tokens: int, positions: bool = True) -> None:
+        super().__init__()
+        self.max_tokens = max_tokens
+        self.token = nn.Embedding(vocab_size, dim)
+        self.position = nn.Parameter(torch.empty(max_tokens, dim)) if positions else None
+        # So that logits of about unit size come from a head of the same weight.
+        nn.init.normal_(self.token.weight, std=dim**-0.5)
+        if self.position is not None:
+            nn.init.normal_(self.position, std=dim**-0.5)
+
+    def forward(self, tokens: Shaped[Tensor, "batch tokens"], start: int = 0) -> Float[Tensor, "batch tokens dim"]:
+        """Return the vectors of tokens whose first stands at place ``start``.
+
+        Raises:
+            TypeError: The tokens are not integers.
+            ValueError: The sequence is longer than the positions.
+        """
+        if tokens.dtype not in (torch.int64, torch.int32):
+            raise TypeError(f"tokens of dtype {tokens.dtype} came, expected torch.int64: write tokens.long()")
+        end = start + tokens.shape[1]
+        if end > self.max_tokens:
+            raise ValueError(
+                f"a sequence of {end} tokens came, the model has positions for {self.max_tokens}: "
+                "shorten it, or make the model with a larger max_tokens"
+            )
+        x: Tensor = self.token(tokens)
+        return x if self.position is None else x + self.position[start:end]

@@ -1,7 +1,32 @@
 """Models: field x step rule x depth schedule between an embedding and a head."""
 
-from odelib.models.config import ViTConfig
-from odelib.models.convert import from_timm, to_timm
+from odelib.models.config import (
+    CausalLMConfig,
+    EncoderDecoderConfig,
+    TextClassifierConfig,
+    TransformerConfig,
+    ViTConfig,
+)
+from odelib.models.convert import from_gpt2, from_timm, to_gpt2, to_timm
+from odelib.models.language import CausalLM, TextClassifier
+from odelib.models.storage import load_pretrained, save_pretrained
+from odelib.models.translation import EncoderDecoder
 from odelib.models.vit import ViT
 
-__all__ = ["ViT", "ViTConfig", "from_timm", "to_timm"]
+__all__ = [
+    "CausalLM",
+    "CausalLMConfig",
+    "EncoderDecoder",
+    "EncoderDecoderConfig",
+    "TextClassifier",
+    "TextClassifierConfig",
+    "TransformerConfig",
+    "ViT",
+    "ViTConfig",
+    "from_gpt2",
+    "from_timm",
+    "load_pretrained",
+    "save_pretrained",
+    "to_gpt2",
+    "to_timm",
+]

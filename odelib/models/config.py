@@ -1,17 +1,21 @@
-"""The configuration of a vision transformer: every architecture of the book is a value of it."""
+"""Configurations: every architecture of the book is a value of one of these classes."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from odelib.layers import DepthSchedule
+from odelib.layers.field import NORMS, PLACES
+from odelib.layers.mlp import ACTIVATIONS
 from odelib.names import check_keys, choose
-from odelib.solvers import step_rule
+from odelib.solvers import GRADIENTS, step_rule
+
+Config = TypeVar("Config", bound="TransformerConfig")
 
 
 @dataclass(frozen=True)
-class ViTConfig:
-    """A vision transformer read as an initial-value problem: what is solved, how, and over which depth.
+class TransformerConfig:
+    """A transformer read as an initial-value problem: what is solved, how, and over which depth.
 
     The usual pre-norm layer is ``step_rule="lie-trotter"``, the parallel layer ``step_rule="euler"``; weights
     shared by all of L layers are ``intervals=1, steps=L``.
@@ -20,14 +24,6 @@ class ViTConfig:
         ValueError: A value is out of its range or contradicts another; the sentence says which and what to do.
     """
 
-    image_size: int = 28
-    """Side of the square image, in pixels."""
-    patch_size: int = 7
-    """Side of a patch, in pixels; divides image_size."""
-    in_channels: int = 1
-    """Channels of the image: 1 grey, 3 colour."""
-    num_classes: int = 10
-    """Number of classes."""
     dim: int = 64
     """Width of a token; divisible by num_heads."""
     num_heads: int = 4
@@ -42,10 +38,26 @@ class ViTConfig:
     """Steps of the method with each weight set (weight sharing when more than 1)."""
     step_size: float = 1.0
     """Step size h of the method."""
-    pool: Literal["mean", "class"] = "mean"
-    """What the head reads: the mean of all tokens, or a class token."""
+    tolerance: float | None = None
+    """Relative and absolute tolerance, to which steps are chosen by an error estimate. None: steps of step_size."""
+    gradient: Literal["backprop", "checkpoint", "adjoint", "reversible"] = "backprop"
+    """How the solution is differentiated: less memory costs time, and with adjoint accuracy."""
+    weights: Literal["piecewise", "linear", "fourier"] = "piecewise"
+    """How the weights depend on depth: constant per interval, linear between knots, or a Fourier series."""
+    learn_step_size: bool = False
+    """Whether each interval learns a positive factor of its step size."""
     qkv_bias: bool = True
     """Whether queries, keys and values have a bias."""
+    qk_norm: bool = False
+    """Whether each head's queries and keys are normalised."""
+    norm: Literal["layer", "rms"] = "layer"
+    """The normalisation: LayerNorm or RMSNorm."""
+    norm_place: Literal["pre", "shared", "post"] = "pre"
+    """One norm before each term, one shared by all terms, or one after each residual sum (for step size 1 only)."""
+    norm_eps: float = 1e-6
+    """Added to the variance in all norms."""
+    activation: Literal["gelu", "gelu-tanh", "swiglu"] = "gelu"
+    """The MLP's activation."""
     dropout: float = 0.0
     """Dropout on the output of each term, drawn once per step."""
     drop_path: float = 0.0
@@ -53,63 +65,188 @@ class ViTConfig:
 
     def __post_init__(self) -> None:
         step_rule(self.step_rule)
-        choose(self.pool, ("mean", "class"), "pool")
-        _ = self.schedule  # raises where intervals, steps or step_size are out of range
-        for name in ("image_size", "patch_size", "in_channels", "num_classes", "dim", "num_heads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.tolerance is not None and not self.tolerance > 0.0:
+            raise ValueError(f"tolerance is {self.tolerance}: choose it greater than 0, such as 0.001, or None")
+        for name, names in (
+            ("gradient", GRADIENTS),
+            ("norm", NORMS),
+            ("norm_place", PLACES),
+            ("activation", ACTIVATIONS),
+        ):
+            choose(getattr(self, name), names, name)
+        _ = self.schedule  # raises where intervals, steps, step_size or weights are out of range
+        self._at_least_one("dim", "num_heads")
         for name in ("dropout", "drop_path"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it is a probability, choose it in [0, 1)")
         if int(self.dim * self.mlp_ratio) < 1:
             raise ValueError(f"mlp_ratio is {self.mlp_ratio}: the MLP would have no hidden unit, choose it larger")
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size {self.image_size} is not divisible by patch_size {self.patch_size}: "
-                "choose a patch_size that divides it"
-            )
         if self.dim % self.num_heads:
             raise ValueError(
                 f"dim {self.dim} is not divisible by num_heads {self.num_heads}: "
                 "choose num_heads among the divisors of dim"
             )
 
+    def _at_least_one(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+
     @property
     def schedule(self) -> DepthSchedule:
         """The depth schedule."""
-        return DepthSchedule(self.intervals, self.steps, self.step_size)
-
-    @classmethod
-    def deit_tiny(cls, **changes: Any) -> "ViTConfig":
-        """Return DeiT-Ti (Touvron et al. 2021, arXiv 2012.12877): 12 usual layers, dim 192, 3 heads, 224 pixels.
-
-        Args:
-            **changes: Fields that differ, such as ``step_rule="euler"`` for its parallel version.
-        """
-        values: dict[str, Any] = {
-            "image_size": 224,
-            "patch_size": 16,
-            "in_channels": 3,
-            "num_classes": 1000,
-            "dim": 192,
-            "num_heads": 3,
-            "mlp_ratio": 4.0,
-            "step_rule": "lie-trotter",
-            "intervals": 12,
-            "pool": "class",
-        }
-        return cls(**(values | changes))
+        return DepthSchedule(self.intervals, self.steps, self.step_size, self.weights)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values, ready for JSON."""
+        """Return the fields as plain values, ready for JSON or YAML."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "ViTConfig":
-        """Make a configuration from `to_dict`'s values.
+    def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
+        """Make a configuration from `to_dict`'s values; missing keys take their defaults.
 
         Raises:
             ValueError: A key is unknown; the sentence gives the nearest valid one.
         """
-        check_keys(values, (field.name for field in fields(cls)), "ViTConfig field")
+        check_keys(values, (field.name for field in fields(cls)), f"{cls.__name__} field")
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class ViTConfig(TransformerConfig):
+    """A vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929)."""
+
+    image_size: int = 28
+    """Side of the square image, in pixels."""
+    patch_size: int = 7
+    """Side of a patch, in pixels; divides image_size."""
+    in_channels: int = 1
+    """Channels of the image: 1 grey, 3 colour."""
+    num_classes: int = 10
+    """Number of classes."""
+    pool: Literal["mean", "class"] = "mean"
+    """What the head reads: the mean of all tokens, or a class token."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose(self.pool, ("mean", "class"), "pool")
+        self._at_least_one("image_size", "patch_size", "in_channels", "num_classes")
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size {self.image_size} is not divisible by patch_size {self.patch_size}: "
+                "choose a patch_size that divides it"
+            )
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "ViTConfig":
+        """Return a named configuration.
+
+        Args:
+            name: "deit-tiny", "deit-small" or "deit-base" (Touvron et al. 2021, arXiv 2012.12877; 224 pixels, 1000
+                classes); with "-32" after it for 32 pixels in patches of 4 and 10 classes; "micro" or "mini" for
+                28 grey pixels on a CPU.
+            **changes: Fields that differ, such as ``step_rule="euler"`` for the parallel version.
+
+        Raises:
+            ValueError: The name is unknown; the sentence gives the nearest valid one.
+        """
+        return cls(**(_VITS[choose(name, _VITS, "preset")] | changes))
+
+    @classmethod
+    def deit_tiny(cls, **changes: Any) -> "ViTConfig":
+        """Return ``preset("deit-tiny", **changes)``: 12 usual layers, dim 192, 3 heads, 224 pixels."""
+        return cls.preset("deit-tiny", **changes)
+
+
+def _deit(dim: int, num_heads: int, **size: int) -> dict[str, Any]:
+    usual = {"step_rule": "lie-trotter", "intervals": 12, "pool": "class", "in_channels": 3}
+    return {"dim": dim, "num_heads": num_heads, **usual, **size}
+
+
+_IMAGENET = {"image_size": 224, "patch_size": 16, "num_classes": 1000}
+_CIFAR = {"image_size": 32, "patch_size": 4, "num_classes": 10}
+_WIDTHS = {"deit-tiny": (192, 3), "deit-small": (384, 6), "deit-base": (768, 12)}
+_VITS: dict[str, dict[str, Any]] = {
+    **{name: _deit(*width, **_IMAGENET) for name, width in _WIDTHS.items()},
+    **{f"{name}-32": _deit(*width, **_CIFAR) for name, width in _WIDTHS.items()},
+    "micro": {"dim": 32, "num_heads": 2, "mlp_ratio": 2.0, "intervals": 2},
+    "mini": {},
+}
+
+
+@dataclass(frozen=True)
+class _TextConfig(TransformerConfig):
+    """What all models of text have."""
+
+    vocab_size: int = 256
+    """Number of different tokens; 256 for bytes."""
+    max_tokens: int = 128
+    """Longest sequence, in tokens."""
+    positions: Literal["learned", "rotary"] = "learned"
+    """How places enter: a learned vector per place, or by turning queries and keys."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose(self.positions, ("learned", "rotary"), "kind of positions")
+        self._at_least_one("vocab_size", "max_tokens")
+        if self.positions == "rotary" and self.dim // self.num_heads % 2:
+            raise ValueError(
+                f"rotary positions turn pairs, but dim {self.dim} gives {self.num_heads} heads of width "
+                f"{self.dim // self.num_heads}: choose dim / num_heads even"
+            )
+
+
+@dataclass(frozen=True)
+class CausalLMConfig(_TextConfig):
+    """A causal language model: the next token from all before it."""
+
+    tied: bool = True
+    """Whether the head's weight is that of the token embedding."""
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "CausalLMConfig":
+        """Return a named configuration.
+
+        Args:
+            name: "gpt2" (Radford et al. 2019) or "micro", for bytes on a CPU.
+            **changes: Fields that differ.
+
+        Raises:
+            ValueError: The name is unknown; the sentence gives the nearest valid one.
+        """
+        return cls(**(_LANGUAGE_MODELS[choose(name, _LANGUAGE_MODELS, "preset")] | changes))
+
+
+_LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+    "gpt2": {
+        "dim": 768,
+        "num_heads": 12,
+        "step_rule": "lie-trotter",
+        "intervals": 12,
+        "norm_eps": 1e-5,
+        "activation": "gelu-tanh",
+        "vocab_size": 50257,
+        "max_tokens": 1024,
+    },
+    "micro": {"dim": 32, "num_heads": 2, "mlp_ratio": 2.0, "intervals": 2, "max_tokens": 64},
+}
+
+
+@dataclass(frozen=True)
+class TextClassifierConfig(_TextConfig):
+    """A text classifier: a class from the mean of all tokens."""
+
+    num_classes: int = 2
+    """Number of classes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least_one("num_classes")
+
+
+@dataclass(frozen=True)
+class EncoderDecoderConfig(_TextConfig):
+    """An encoder-decoder for translation; both halves have the same field, step rule and schedule.
+
+    ``vocab_size`` counts the tokens of the source and of the target together, as for a vocabulary made from both.
+    """

@@ -3,7 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from odelib.layers import DepthBlock, PatchEmbedding, TransformerField
+from odelib.layers import PatchEmbedding
+from odelib.models.build import initialise, make_depth, make_norm
 from odelib.models.config import ViTConfig
 
 
@@ -24,33 +25,10 @@ class ViT(nn.Module):
         self.embed = PatchEmbedding(
             config.image_size, config.patch_size, config.in_channels, config.dim, config.pool == "class"
         )
-        last = max(config.intervals - 1, 1)
-        self.depth = DepthBlock(
-            [
-                TransformerField(
-                    config.dim,
-                    config.num_heads,
-                    config.mlp_ratio,
-                    qkv_bias=config.qkv_bias,
-                    dropout=config.dropout,
-                    # A single interval takes the whole rate: there is no depth over which it could grow.
-                    drop_path=config.drop_path * (i / last if config.intervals > 1 else 1.0),
-                )
-                for i in range(config.intervals)
-            ],
-            config.step_rule,
-            config.schedule,
-        )
-        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.depth = make_depth(config)
+        self.norm = make_norm(config)
         self.head = nn.Linear(config.dim, config.num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                # A variance of 1 / inputs keeps the size of the signal at every width; DeiT's 0.02 is too small for
-                # the narrow models here, which then learn more slowly. It matters at the start only: weights from
-                # elsewhere replace it.
-                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise(self)
 
     @property
     def nfe(self) -> float:

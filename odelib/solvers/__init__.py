@@ -11,7 +11,6 @@ from odelib.solvers.fields import Field, Sum, terms_of
 from odelib.solvers.gradients import GRADIENTS, Adjoint, Backprop, Checkpoint, Gradient, Reverse
 from odelib.solvers.grid import Grid
 from odelib.solvers.loop import march, solve
-from odelib.solvers.odeint import odeint, odeint_adjoint, odeint_event
 from odelib.solvers.reversible import Reversible
 from odelib.solvers.rules import STEP_RULES, StepRule, step_rule
 from odelib.solvers.runge_kutta import ExplicitRungeKutta
@@ -19,6 +18,7 @@ from odelib.solvers.solution import Solution, Stats
 from odelib.solvers.splitting import Splitting
 from odelib.solvers.tableau import Tableau
 from odelib.solvers.tableaus import TABLEAUS
+from odelib.solvers.torchdiffeq_door import odeint, odeint_adjoint, odeint_event
 from odelib.solvers.walk import Watchers
 
 __all__ = [

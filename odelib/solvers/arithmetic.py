@@ -40,8 +40,14 @@ def combine(y: Leaves, h: float, weights: Pairs, stages: Sequence[Any]) -> Any:
 
 
 def _sum(total: Tensor, h: float, weights: Pairs, stages: Sequence[Tensor]) -> Tensor:
+    fresh = False
     for i, weight in weights:
-        total = total.add(stages[i], alpha=h * weight)
+        if fresh:
+            total.add_(stages[i], alpha=h * weight)
+        else:
+            total = total.add(stages[i], alpha=h * weight)
+            # From here on the sum is no one else's and may grow in place; on a graph that would be slower.
+            fresh = not total.requires_grad
     return total
 
 

@@ -141,6 +141,15 @@ class Adaptive:
         """Return the controller's factor from this step size to the next."""
         return self._controller.factor(errors, order, after_rejection)
 
+    def tolerances(self, y0: Leaves, y1: Leaves) -> Leaves:
+        """Return atol + rtol max(abs(y0), abs(y1)), leaf by leaf."""
+        result = []
+        for n, (a, b) in enumerate(zip(leaves_of(y0), leaves_of(y1), strict=True)):
+            size = a.abs() if a is b else torch.maximum(a.abs(), b.abs())
+            size = size.float() if size.dtype in HALF else size
+            result.append(size * _for_leaf(self.rtol, n) + _for_leaf(self.atol, n))
+        return like(y0, result)
+
     def repeated(self, leaves: int, times: int) -> "Adaptive":
         """Return the same for a state whose leaves come ``times`` times, as state and adjoint do.
 
@@ -161,13 +170,7 @@ class Adaptive:
 
     def scaled(self, error: Leaves, y0: Leaves, y1: Leaves) -> Leaves:
         """Return error / (atol + rtol max(abs(y0), abs(y1))), leaf by leaf."""
-        parts = zip(leaves_of(error), leaves_of(y0), leaves_of(y1), strict=True)
-        result = []
-        for n, (e, a, b) in enumerate(parts):
-            size = torch.maximum(a.abs(), b.abs())
-            size = size.float() if size.dtype in HALF else size
-            result.append(e / (size * _for_leaf(self.rtol, n) + _for_leaf(self.atol, n)))
-        return like(error, result)
+        return over(error, self.tolerances(y0, y1))
 
     def measure(self, error: Leaves, y0: Leaves, y1: Leaves) -> tuple[Tensor, float]:
         """Return the error of a step in units of the tolerance, as a scalar on the device times a host number.
@@ -184,6 +187,11 @@ class Adaptive:
                 return ratio, error.numel() ** -0.5 / rtol
         scaled = self.scaled(error, y0, y1)
         return (rms(scaled) if self.norm is None else self.norm(scaled)), 1.0
+
+
+def over(y: Leaves, tolerances: Leaves) -> Leaves:
+    """Return y / tolerances, leaf by leaf."""
+    return like(y, [a / b for a, b in zip(leaves_of(y), leaves_of(tolerances), strict=True)])
 
 
 def _is_number(tolerance: Any) -> bool:

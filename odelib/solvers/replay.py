@@ -106,18 +106,20 @@ class Replay(Recorded):
             found = vjp(heads, [*start, *self.parameters], tails)
             bar = list(found[:count])
             sums.add(found[count:])
+            # Not to be kept while the next segment is taken.
+            del ends, wanted, heads, tails, found
         return zeros_if_none(bar, leaves_of(self.form)), sums
 
     def _again(
         self, steps: range, y: Leaves, marks: dict[int, list[tuple[int, Mark]]]
     ) -> tuple[Leaves, list[tuple[int, Leaves]]]:
         """Take some steps again; return the last state, and the outputs on the way with their numbers."""
-        taker, carry = self.problem.taker(y), None
+        taker, carry, before = self.problem.taker(y), None, None
         wanted: list[tuple[int, Leaves]] = []
         for number in steps:
             t, h, end = self.path[number]
             field = self.draws.again(number, y)
-            carry = taker.begin(field, t, y, carry, fresh=self.draws.random)
+            carry, before = taker.begin(field, t, y, carry, fresh=field is not before), field
             step = taker.take(field, t, h, y, carry, end)
             wanted += [(i, output(step, mark)) for i, mark in marks.get(number, ())]
             y, carry = step.y1, step.carry

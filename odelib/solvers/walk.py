@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from odelib.solvers.arithmetic import Leaves, combine, minus, read, rms
-from odelib.solvers.control import Adaptive
+from odelib.solvers.control import Adaptive, over
 from odelib.solvers.draws import Draws
 from odelib.solvers.errors import SolverError
 from odelib.solvers.fields import Counted
@@ -96,13 +96,14 @@ def walk_grid(
         y, carry = step.y1, step.carry
 
 
+@torch.no_grad()
 def first_step_size(
     field: Callable[[float, Any], Any], t: float, y: Leaves, f0: Leaves, sign: float, order: int, control: Adaptive
 ) -> float:
     """Choose the first step (Hairer, Nørsett, Wanner I, II.4), in two reads and one evaluation of the field."""
     norm = rms if control.norm is None else control.norm
-    zeros = control.scaled(y, y, y), control.scaled(f0, y, y)
-    d0, d1 = read([norm(part) for part in zeros])
+    tolerances = control.tolerances(y, y)
+    d0, d1 = read([norm(over(part, tolerances)) for part in (y, f0)])
     if not math.isfinite(d0 + d1):
         where = "field" if math.isfinite(d0) else "state"
         raise SolverError(
@@ -111,7 +112,7 @@ def first_step_size(
     h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 or not math.isfinite(d0 / d1) else 0.01 * d0 / d1
     h0 = min(h0, control.max_step)
     f1 = field(t + sign * h0, combine(y, sign * h0, ((0, 1.0),), [f0]))
-    (d2,) = read([norm(control.scaled(minus(f1, f0), y, y))])
+    (d2,) = read([norm(over(minus(f1, f0), tolerances))])
     d2 /= h0
     largest = max(d1, d2)
     if not math.isfinite(largest):
@@ -171,6 +172,7 @@ class AdaptiveWalk:
         self.y, self.t, self.stops = y, stops[0], stops[1:]
         self.errors: list[float] = []  # of up to two accepted steps, the newest first
         self.last_error = 0.0
+        self.held: Any = None
         self.rejected = False
 
     def __iter__(self) -> Iterator[tuple[Step, list[float]]]:
@@ -182,8 +184,8 @@ class AdaptiveWalk:
         size, carry = self.control.first_step, None
         for stop in self.stops:
             while self.t != stop:
-                field = self._field()
-                carry = self.taker.begin(field, self.t, self.y, carry, fresh=self.draws.random)
+                field, fresh = self._field()
+                carry = self.taker.begin(field, self.t, self.y, carry, fresh)
                 if size is None:
                     slope = self.rule.slope(carry)
                     size = first_step_size(field, self.t, self.y, slope, self.sign, self.rule.error_order, self.control)
@@ -191,14 +193,16 @@ class AdaptiveWalk:
                 yield step, probes
                 self.t, self.y, carry = step.end, step.y1, step.carry
 
-    def _field(self) -> Callable[[float, Any], Any]:
-        held = self.draws.next(self.y)
+    def _field(self) -> tuple[Callable[[float, Any], Any], bool]:
+        """Return the field of the next step, and whether it is another one than that of the step before."""
+        held, before = self.draws.next(self.y), self.held
+        self.held = held
 
         def counted(t: float, y: Any) -> Any:
             self.counts.nfe += 1
             return held(t, y)
 
-        return counted
+        return counted, held is not before
 
     def _accepted(self, field: Any, carry: Any, size: float, stop: float) -> tuple[Step, float, list[float]]:
         """Try steps until one is accepted; return it, the size proposed for the next, and the probe's numbers."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from torch import Tensor
 from odelib.data import ImageData, load_images, normalise
 from odelib.names import choose
 from odelib.training import EpochMetrics, TrainConfig, load_run, read_metrics
+from odelib.training.environment import processor
 
 FOLDER = Path(__file__).with_name("results")
 
@@ -103,7 +103,7 @@ def make(name: str) -> KeptRun:
         made = {
             "command": f"odelib train {options}",
             "date": datetime.now(UTC).date().isoformat(),
-            "machine": _processor(),
+            "machine": processor(),
             "cores": os.cpu_count(),
             "predictions": "".join(str(digit) for digit in predictions.tolist()),
         }
@@ -123,16 +123,6 @@ def predict(model: torch.nn.Module, data: ImageData) -> Tensor:
                 for images in torch.split(data.test_images, 500)
             ]
         )
-
-
-def _processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

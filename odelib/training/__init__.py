@@ -1,24 +1,52 @@
 """Training: one configuration, one loop, run folders that resume bit for bit."""
 
 from odelib.training.checkpoint import Checkpoint, load_checkpoint
-from odelib.training.config import TrainConfig
+from odelib.training.config import TrainConfig, build_model
+from odelib.training.cost import Cost, cost_of
 from odelib.training.errors import CheckpointError, TrainingError
-from odelib.training.evaluate import evaluate, load_run
-from odelib.training.loop import Result, fit
+from odelib.training.evaluate import evaluate, load_run, measure
+from odelib.training.loop import Result, fit, fit_task
+from odelib.training.options import YamlFile, check_options
+from odelib.training.prepare import Prepared, prepare, train, train_prepared
+from odelib.training.presets import PRESETS, merge, preset
 from odelib.training.record import EpochMetrics, read_metrics
 from odelib.training.runtime import Runtime
+from odelib.training.tasks import IGNORED, Batch, Task, image_task
+from odelib.training.text_tasks import character_task, intent_task, translation_task, translations
 
 __all__ = [
+    "IGNORED",
+    "PRESETS",
+    "Batch",
     "Checkpoint",
     "CheckpointError",
+    "Cost",
     "EpochMetrics",
+    "Prepared",
     "Result",
     "Runtime",
+    "Task",
     "TrainConfig",
     "TrainingError",
+    "YamlFile",
+    "build_model",
+    "character_task",
+    "check_options",
+    "cost_of",
     "evaluate",
     "fit",
+    "fit_task",
+    "image_task",
+    "intent_task",
     "load_checkpoint",
     "load_run",
+    "measure",
+    "merge",
+    "prepare",
+    "preset",
     "read_metrics",
+    "train",
+    "train_prepared",
+    "translation_task",
+    "translations",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odelib.data import ImageData, augment, normalise
+from odelib.data import ImageData, augment, erase, mix, normalise, rand_augment
 from odelib.training.config import TrainConfig
 from odelib.training.runtime import Runtime
 
@@ -48,14 +48,25 @@ class TrainingSet:
         """The batches of an epoch, counted from 0.
 
         Yields:
-            Normalised images, float32 (batch, channels, height, width), and labels, int64 (batch,).
+            Normalised images, float32 (batch, channels, height, width), and labels, int64 (batch,); where images are
+            mixed, the probabilities of the classes instead, float32 (batch, classes).
         """
+        config = self.config
         generator = epoch_generator(self.config.seed, epoch)
         order = torch.randperm(len(self.images), generator=generator).to(self.images.device)
         for chosen in torch.split(order, self.config.batch_size):
             images = self.images[chosen].to(self.device, non_blocking=True)
-            images = augment(images, shift=self.config.shift, flip=self.config.flip, generator=generator)
-            yield (
-                normalise(images, self.data.mean, self.data.std),
-                self.labels[chosen].to(self.device, non_blocking=True),
-            )
+            labels = self.labels[chosen].to(self.device, non_blocking=True)
+            images = augment(images, shift=config.shift, flip=config.flip, generator=generator)
+            # What is switched off draws nothing, so that the plain recipe sees the same images for ever.
+            if config.rand_augment:
+                images = rand_augment(images, config.rand_augment, generator=generator)
+            images = normalise(images, self.data.mean, self.data.std)
+            if config.erasing:
+                images = erase(images, config.erasing, generator=generator)
+            if config.mixup or config.cutmix:
+                classes = len(self.data.classes)
+                images, labels = mix(
+                    images, labels, classes, mixup=config.mixup, cutmix=config.cutmix, generator=generator
+                )
+            yield images, labels

@@ -37,6 +37,8 @@ class Checkpoint:
     """Torch's random states, per kind of device."""
     metrics_bytes: int
     """Size of the metrics file when the checkpoint was taken."""
+    average: dict[str, Any] | None = None
+    """The averaged model's ``state_dict``, where the run has one."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -101,7 +103,13 @@ def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) ->
     Raises:
         CheckpointError: They differ; the sentence names the first fields that do, with both values.
     """
-    stored, asked = _flat(checkpoint.config), _flat(config.to_dict())
+    try:  # through the class, so that what is newer than the checkpoint takes its default
+        stored, asked = flat(TrainConfig.from_dict(checkpoint.config).to_dict()), flat(config.to_dict())
+    except ValueError as error:
+        raise CheckpointError(
+            f"the checkpoint in {folder} holds a configuration that this version of odelib cannot read ({error}): "
+            "use the version that wrote it, or train in another folder"
+        ) from error
     names = [name for name in {**stored, **asked} if name not in _FREE and stored.get(name) != asked.get(name)]
     if names:
         shown = ", ".join(f"{name} is {stored.get(name)!r} there and {asked.get(name)!r} here" for name in names[:3])
@@ -112,12 +120,12 @@ def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) ->
         )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options as one level with dotted names; tuples as lists, as they come back from a file."""
-    flat: dict[str, Any] = {}
+    level: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
+            level |= flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return flat
+            level[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return level

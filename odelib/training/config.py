@@ -5,30 +5,38 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from odelib.models import ViTConfig
+from torch import nn
+
+from odelib.models import TransformerConfig, ViTConfig
+from odelib.models.storage import MODELS
 from odelib.names import check_keys, choose
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """A run, completely: two runs with equal configurations on one machine give equal numbers.
-
-    Raises:
-        ValueError: A value is out of range; the sentence names the field, the value and the range.
-    """
+class DataOptions:
+    """What is learned from."""
 
     data: str = "fashion-mnist-subset"
-    """Image set: fashion-mnist-subset (bundled with the package), fashion-mnist, cifar10 or cifar100."""
+    """Images: fashion-mnist-subset (bundled with the package), fashion-mnist, cifar10 or cifar100; texts:
+    tiny-shakespeare (characters to continue), clinc150 (requests to classify) or multi30k (German into English)."""
     train_images: int | None = None
-    """Train on the first so many training images only; None takes all of them."""
-    model: ViTConfig = field(default_factory=ViTConfig)
-    """The vision transformer: field, step rule and depth schedule."""
+    """Train on the first so many training images (characters, requests, pairs) only; None takes all of them."""
+    subwords: int = 4000
+    """Subwords learned from the training texts of clinc150 and multi30k; images and characters have none."""
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """How the weights are learned."""
+
     epochs: int = 15
     """Passes over the training images."""
     batch_size: int = 64
-    """Images per optimiser step."""
+    """Images (windows of characters, requests, pairs) per optimiser step."""
+    accumulate: int = 1
+    """Pieces in which a batch is computed, one after another: less memory for the same step."""
     lr: float = 2e-3
     """Peak learning rate of AdamW; it rises linearly during the warm-up, then falls to 0 along a cosine."""
     warmup_epochs: float = 1.0
@@ -39,32 +47,70 @@ class TrainConfig:
     """Largest 2-norm of the gradient of all parameters together; a longer one is scaled down. None: no clipping."""
     label_smoothing: float = 0.1
     """Share of the target probability that is spread evenly over all classes, in [0, 1)."""
-    shift: int = 1
-    """Augmentation: shift each image at random by up to so many pixels in each direction. 0: no shift."""
-    flip: bool = True
-    """Augmentation: mirror each image left to right with probability 1/2."""
+    average: float = 0.0
+    """Measure and keep the exponential moving average of the weights, with this decay per step, such as 0.9999; its
+    memory, 1 / (1 - decay) steps, should be well below the steps of the run. 0: the weights themselves."""
     seed: int = 0
     """Seed of the initial weights, the data order, the augmentation, dropout and drop-path."""
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """How images are varied for training; texts are left as they are."""
+
+    shift: int = 1
+    """Shift each image at random by up to so many pixels in each direction. 0: no shift."""
+    flip: bool = True
+    """Mirror each image left to right with probability 1/2."""
+    rand_augment: int = 0
+    """RandAugment (Cubuk et al. 2020, arXiv 1909.13719): two random operations of this strength, 1 to 30. 0: none."""
+    erasing: float = 0.0
+    """Random erasing (Zhong et al. 2020, arXiv 1708.04896): probability that a rectangle of an image is cleared."""
+    mixup: float = 0.0
+    """Mixup (Zhang et al. 2018, arXiv 1710.09412): parameter of the Beta distribution, such as 0.8. 0: none."""
+    cutmix: float = 0.0
+    """CutMix (Yun et al. 2019, arXiv 1905.04899): likewise, such as 1; with mixup, one of both at random per batch."""
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """Where and how the numbers are computed."""
+
     device: str = "auto"
     """Where to compute: cpu, cuda, cuda:1, ..., or auto (the first CUDA device if there is one, else cpu)."""
     precision: str = "auto"
     """Number format of matrix products: float32, bfloat16, or auto (bfloat16 on CUDA devices that have it)."""
+    compile: bool = False
+    """Compile the training step's forward and backward pass by torch.compile; equal to rounding."""
     eval_batch_size: int = 500
     """Images per batch when measuring; it changes memory and speed, not the result."""
     checkpoint_every: int = 1
     """Epochs between checkpoints; the last epoch always writes one."""
 
+
+@dataclass(frozen=True)
+class TrainConfig(ComputeOptions, AugmentationOptions, RecipeOptions, DataOptions):
+    """A run, completely: two runs with equal configurations on one machine give equal numbers.
+
+    Raises:
+        ValueError: A value is out of range; the sentence names the field, the value and the range.
+    """
+
+    model: TransformerConfig = field(default_factory=ViTConfig)
+    """The model: field, step rule and depth schedule, and what its kind adds."""
+
     def __post_init__(self) -> None:
         """Refuse values that no run can use."""
         choose(self.precision, PRECISIONS, "precision")
-        for name in ("epochs", "batch_size", "eval_batch_size", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "accumulate", "eval_batch_size", "checkpoint_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "a whole number of at least 1")
         for name in ("shift", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "a whole number of at least 0")
         if self.train_images is not None:
             _require(self.train_images >= 1, "train_images", self.train_images, "None or at least 1")
         _require(0 < self.lr < math.inf, "lr", self.lr, "a positive number, such as 0.001")
-        _require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "a number of at least 0")
+        for name in ("weight_decay", "mixup", "cutmix"):
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "a number of at least 0")
         _require(
             0 <= self.warmup_epochs < self.epochs,
             "warmup_epochs",
@@ -73,24 +119,49 @@ class TrainConfig:
         )
         if self.clip_norm is not None:
             _require(self.clip_norm > 0, "clip_norm", self.clip_norm, "None or a positive number")
-        _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "in [0, 1)")
+        for name in ("label_smoothing", "average"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        _require(0 <= self.erasing <= 1, "erasing", self.erasing, "a probability in [0, 1]")
+        _require(0 <= self.rand_augment <= 30, "rand_augment", self.rand_augment, "a whole number from 0 to 30")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, ready for JSON; ``from_dict`` is its inverse."""
-        return {**asdict(self), "model": self.model.to_dict()}
+        return {**asdict(self), "model": {"kind": kind_of(self.model), **self.model.to_dict()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """Build a configuration from plain values; missing keys take their defaults.
+
+        The model's ``kind`` is one of ``odelib.models``: ViT, CausalLM, TextClassifier or EncoderDecoder. Where it is
+        missing, it is the one that the data set asks for.
 
         Raises:
             ValueError: A key is unknown (the sentence gives the nearest valid one) or a value out of range.
         """
         check_keys(values, (option.name for option in fields(cls)), "training option")
         given = dict(values)
-        if "model" in given:
-            given["model"] = ViTConfig.from_dict(given["model"])
+        model = dict(given.get("model", {}))
+        kind = model.pop("kind", kind_for(given.get("data", cls.data)))
+        given["model"] = MODELS[choose(kind, MODELS, "kind of model")][0].from_dict(model)
         return cls(**given)
+
+
+_KINDS = {"tiny-shakespeare": "CausalLM", "clinc150": "TextClassifier", "multi30k": "EncoderDecoder"}
+
+
+def kind_for(data: str) -> str:
+    """The kind of model, a name in ``MODELS``, that a data set asks for: a vision transformer unless it is text."""
+    return _KINDS.get(data, "ViT")
+
+
+def kind_of(model: TransformerConfig) -> str:
+    """The kind of model, a name in ``MODELS``, that a model configuration is one of."""
+    return next(kind for kind, (config, _) in MODELS.items() if isinstance(model, config))
+
+
+def build_model(model: TransformerConfig) -> nn.Module:
+    """The model of a configuration, with initial weights drawn from torch's random state."""
+    return MODELS[kind_of(model)][1](model)
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

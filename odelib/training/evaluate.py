@@ -1,16 +1,17 @@
-"""Measure a classifier on images, and bring a trained one back from its run folder."""
+"""Measure a model on what it was not trained with, and bring a trained one back from its run folder."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from odelib.data import ImageData, normalise
-from odelib.models import ViT
+from odelib.data import ImageData
 from odelib.training.checkpoint import load_checkpoint
-from odelib.training.config import TrainConfig
+from odelib.training.config import TrainConfig, build_model
 from odelib.training.runtime import Runtime
+from odelib.training.tasks import Batch, hits_of, loss_of, test_images
 
 
 def evaluate(model: nn.Module, data: ImageData, *, runtime: Runtime, batch_size: int = 500) -> tuple[float, float]:
@@ -26,30 +27,44 @@ def evaluate(model: nn.Module, data: ImageData, *, runtime: Runtime, batch_size:
     Returns:
         Mean cross-entropy in nats, and the share of images whose largest logit is the right one.
     """
-    images, labels = runtime.hold(data.test_images), data.test_labels.to(runtime.device)
+    return measure(model, test_images(data, batch_size, runtime), runtime=runtime)
+
+
+def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> tuple[float, float]:
+    """Measure ``model`` on the batches of a task, such as ``task.test()``.
+
+    Args:
+        model: Gives logits for the inputs of a batch. It is measured in evaluation mode and comes back in the mode
+            it was in.
+        batches: At least one batch.
+        runtime: In which number format.
+
+    Returns:
+        Mean cross-entropy in nats, and the share of places whose largest logit is that of the wanted class, both
+        over all places of all batches where a class is wanted.
+    """
     loss = torch.zeros((), device=runtime.device)
     hits = torch.zeros((), dtype=torch.int64, device=runtime.device)
+    count = 0
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for batch, target in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
-                logits = _logits(model, batch.to(runtime.device), data, runtime)
-                loss += F.cross_entropy(logits, target, reduction="sum")
-                hits += (logits.argmax(dim=1) == target).sum()
+            for batch in batches:
+                with runtime.autocast():
+                    logits = model(*batch.inputs)
+                loss += loss_of(logits, batch.targets, reduction="sum")
+                hits += hits_of(logits, batch.targets)
+                count += batch.count
     finally:
         model.train(training)
-    return loss.item() / len(labels), hits.item() / len(labels)
+    return loss.item() / count, hits.item() / count
 
 
-def _logits(model: nn.Module, images: Tensor, data: ImageData, runtime: Runtime) -> Tensor:
-    with runtime.autocast():
-        logits: Tensor = model(normalise(images, data.mean, data.std))
-    return logits.float()
-
-
-def load_run(folder: str | Path) -> tuple[TrainConfig, ViT]:
+def load_run(folder: str | Path) -> tuple[TrainConfig, nn.Module]:
     """Bring back the model of a run folder as its last checkpoint has it, on the CPU, in evaluation mode.
+
+    Where the run averages its weights, it is the averaged model, which the metrics are of.
 
     Raises:
         CheckpointError: The folder has no checkpoint, or one that cannot be used.
@@ -57,6 +72,12 @@ def load_run(folder: str | Path) -> tuple[TrainConfig, ViT]:
     checkpoint = load_checkpoint(Path(folder))
     config = TrainConfig.from_dict(checkpoint.config)
     with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be replaced
-        model = ViT(config.model)
-    model.load_state_dict(checkpoint.model)
+        model = build_model(config.model)
+    model.load_state_dict(checkpoint.model if checkpoint.average is None else _averaged(checkpoint.average))
     return config, model.eval()
+
+
+def _averaged(state: dict[str, Any]) -> dict[str, Any]:
+    """The model's own state in that of an ``AveragedModel`` around it."""
+    prefix = "module."
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -10,45 +10,48 @@ from odelib.training.record import EpochMetrics
 
 
 class Progress:
-    """A bar over all images of all epochs, so that its remaining time is that of the run.
+    """A bar over all images (or characters, ...) of all epochs, so that its remaining time is that of the run.
 
     Args:
         config: The run.
         nfe: Field evaluations per forward pass.
-        images: Training images per epoch.
+        count: Training images per epoch, or whatever ``unit`` says.
         epoch: Epochs done already.
+        unit: What is counted.
         shown: Whether anything is printed.
     """
 
-    def __init__(self, config: TrainConfig, nfe: float, images: int, epoch: int, *, shown: bool) -> None:
-        self._config, self._nfe, self._images, self._shown = config, nfe, images, shown
+    def __init__(
+        self, config: TrainConfig, nfe: float, count: int, epoch: int, *, unit: str = "images", shown: bool
+    ) -> None:
+        self._config, self._nfe, self._count, self._unit, self._shown = config, nfe, count, unit, shown
         self._test = ""
         self._bar = tqdm(
-            total=config.epochs * images,
-            initial=epoch * images,
-            unit=" images",
+            total=config.epochs * count,
+            initial=epoch * count,
+            unit=f" {unit}",
             unit_scale=True,
             dynamic_ncols=True,
             leave=False,
             disable=None if shown else True,  # None: shown on a terminal only
         )
-        self._start = epoch * images
+        self._start = epoch * count
 
     def update(self, seen: int, loss: float, accuracy: float) -> None:
-        """Show where the epoch stands: images seen in it, mean loss and share of hits so far."""
+        """Show where the epoch stands: images (or characters, ...) seen in it, mean loss and share of hits so far."""
         self._bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.3f}, NFE {self._nfe:g}{self._test}", False)
         self._bar.update(self._start + seen - self._bar.n)
 
     def epoch_done(self, done: EpochMetrics) -> None:
         """Print the epoch's line."""
-        self._start = done.epoch * self._images
+        self._start = done.epoch * self._count
         self._test = f", test {done.test_accuracy:.3f}"
         if self._shown:
             tqdm.write(
                 f"epoch {done.epoch:3d}/{self._config.epochs}"
                 f"  train loss {done.train_loss:.3f} accuracy {done.train_accuracy:.3f}"
                 f"  test loss {done.test_loss:.3f} accuracy {done.test_accuracy:.3f}"
-                f"  {done.images_per_second:.0f} images/s",
+                f"  {done.images_per_second:.0f} {self._unit}/s",
                 file=sys.stdout,
             )
 

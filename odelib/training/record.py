@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from odelib.training.config import TrainConfig
+from odelib.training.cost import Cost
 from odelib.training.errors import TrainingError
 from odelib.training.runtime import Runtime
 
@@ -28,7 +29,8 @@ class EpochMetrics:
     step: int
     """Optimiser steps done."""
     train_loss: float
-    """Mean training loss over the epoch, in nats: on augmented images, with label smoothing, in training mode."""
+    """Mean training loss over the epoch, in nats: on augmented images, with label smoothing, in training mode; of
+    mixed images it is against the mixed classes."""
     train_accuracy: float
     """Share of the epoch's augmented training images that the model, as it was at that step, got right."""
     test_loss: float
@@ -40,15 +42,16 @@ class EpochMetrics:
     seconds: float
     """Wall-clock time of the epoch, training and measuring, in seconds."""
     images_per_second: float
-    """Training images per second of wall-clock time, measuring left out."""
+    """Training images (characters, requests, subwords) per second of wall-clock time, measuring left out."""
 
 
-def header(config: TrainConfig, runtime: Runtime) -> dict[str, Any]:
-    """The first line of the metrics file: configuration, versions, commit and device."""
+def header(config: TrainConfig, runtime: Runtime, cost: Cost) -> dict[str, Any]:
+    """The first line of the metrics file: configuration, cost of the model, versions, commit and device."""
     name = torch.cuda.get_device_name(runtime.device) if runtime.device.type == "cuda" else platform.machine()
     return {
         "record": "header",
         "config": config.to_dict(),
+        "cost": asdict(cost),
         "versions": {
             "odelib": _version("odelib"),
             "torch": str(torch.__version__),

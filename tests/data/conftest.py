@@ -1,15 +1,20 @@
 """Where the tests find real data, and small fabricated data in the original formats."""
 
 import gzip
+import hashlib
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.error import URLError
+from urllib.request import ProxyHandler, Request, build_opener
 
 import numpy as np
 import pytest
-from torchvision.datasets import utils
+
+from odelib.data import fetch
 
 CifarWriter = Callable[..., Path]
 
@@ -88,9 +93,76 @@ def write_cifar() -> CifarWriter:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torchvision's download fails as it does without a network."""
+    """Any address but this machine fails as it does without a network, and no test waits between two attempts."""
 
-    def fail(*_: object, **__: object) -> None:
-        raise URLError("no network")
+    def local_only(request: Request, **options: object) -> object:
+        if request.host.partition(":")[0] != "127.0.0.1":
+            raise URLError("no network")
+        return build_opener(ProxyHandler({})).open(request, **options)
 
-    monkeypatch.setattr(utils, "download_url", fail)
+    monkeypatch.setattr(fetch, "urlopen", local_only)
+    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: None)
+
+
+class Server:
+    """Serves files over HTTP on this machine, and misbehaves on request.
+
+    Attributes:
+        files: Content of each file, by name.
+        asked: Name and Range header of each request, in order.
+        cuts: Bytes after which each connection breaks off; None for one that holds. Those after the last hold.
+        ranges: Whether a part of a file can be asked for.
+    """
+
+    def __init__(self, http: ThreadingHTTPServer) -> None:
+        self.http = http
+        self.files: dict[str, bytes] = {}
+        self.asked: list[tuple[str, str | None]] = []
+        self.cuts: list[int | None] = []
+        self.ranges = True
+
+    def remote(self, name: str, content: bytes) -> fetch.Remote:
+        """Serve ``content``, and say where and with which checksum."""
+        self.files[name] = content
+        return fetch.Remote(self.url(name), f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}/{name}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET as the ``Server`` says."""
+
+    def do_GET(self) -> None:
+        server = self.server.owner
+        name, asked = self.path.removeprefix("/"), self.headers["Range"]
+        server.asked.append((name, asked))
+        if name not in server.files:
+            self.send_error(404)
+            return
+        content = server.files[name]
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.ranges else 0
+        if start >= len(content) > 0:
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        cut = server.cuts.pop(0) if server.cuts else None
+        self.wfile.write(content[start:] if cut is None else content[start : start + cut])
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        http.owner = Server(http)
+        thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield http.owner
+        http.shutdown()
+        thread.join()

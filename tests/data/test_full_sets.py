@@ -1,5 +1,6 @@
 """The full image sets: reading them, and refusing what is damaged."""
 
+import gzip
 import hashlib
 import pickle
 from collections.abc import Callable
@@ -188,7 +189,7 @@ def test_fashion_mnist_is_found_and_verified(
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is damaged or not the official one"):
         load_images("fashion-mnist", root=tmp_path)
     for name in fashion_mnist.FASHION_MNIST_SHA256:
-        content = fashion_mnist.gzip.decompress((tmp_path / place / f"{name}.gz").read_bytes())
+        content = gzip.decompress((tmp_path / place / f"{name}.gz").read_bytes())
         monkeypatch.setitem(fashion_mnist.FASHION_MNIST_SHA256, name, hashlib.sha256(content).hexdigest())
     data = load_images("fashion-mnist", root=tmp_path)
     assert data.train_images.shape == (20, 1, 28, 28)

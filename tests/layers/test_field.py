@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from odelib.layers import MLP, MultiHeadAttention, Term, TransformerField
-from odelib.solvers import solve, step_rule
+from odelib.layers import MLP, Context, Integrand, MultiHeadAttention, Term, TransformerField
+from odelib.solvers import STEP_RULES, solve, step_rule
 
 F64 = torch.float64
 
@@ -26,21 +26,131 @@ def test_attention_equals_pytorch():
     torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0], rtol=1e-5, atol=1e-6)
 
 
-def test_lie_trotter_step_equals_pytorchs_pre_norm_layer():
-    field = make_field(norm_eps=1e-5)
+def copy_attention(ours, theirs):
+    theirs.in_proj_weight.copy_(ours.qkv.weight)
+    theirs.in_proj_bias.copy_(ours.qkv.bias)
+    theirs.out_proj.load_state_dict(ours.proj.state_dict())
+
+
+def step(field, x, rule="lie-trotter", *contexts):
+    return step_rule(rule).step(Integrand([field], field.given(*contexts)), 0.0, 1.0, x, None)[0]
+
+
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_lie_trotter_step_equals_pytorchs_encoder_layer(place, causal):
+    field = make_field(norm_eps=1e-5, norm_place=place, causal=causal)
     layer = nn.TransformerEncoderLayer(
-        24, 3, 48, dropout=0.0, activation="gelu", norm_first=True, batch_first=True, dtype=F64
+        24, 3, 48, dropout=0.0, activation="gelu", norm_first=place == "pre", batch_first=True, dtype=F64
     )
     with torch.no_grad():
-        layer.self_attn.in_proj_weight.copy_(field.attention.sublayer.qkv.weight)
-        layer.self_attn.in_proj_bias.copy_(field.attention.sublayer.qkv.bias)
-        layer.self_attn.out_proj.weight.copy_(field.attention.sublayer.proj.weight)
-        layer.self_attn.out_proj.bias.copy_(field.attention.sublayer.proj.bias)
+        copy_attention(field.attention.sublayer, layer.self_attn)
         layer.linear1.load_state_dict(field.mlp.sublayer.fc1.state_dict())
         layer.linear2.load_state_dict(field.mlp.sublayer.fc2.state_dict())
     x = torch.randn(2, 5, 24, dtype=F64)
-    ours, _, _ = step_rule("lie-trotter").step(field, 0.0, 1.0, x, None)
-    torch.testing.assert_close(ours, layer(x), rtol=1e-12, atol=1e-12)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    theirs = layer(
+        x,
+        src_mask=torch.ones(5, 5, dtype=torch.bool).triu(1) if causal else None,
+        src_key_padding_mask=~mask,
+        is_causal=causal,
+    )
+    torch.testing.assert_close(step(field, x, "lie-trotter", Context(mask)), theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_lie_trotter_step_of_three_terms_equals_pytorchs_decoder_layer():
+    field = make_field(norm_eps=1e-5, causal=True, cross=True)
+    layer = nn.TransformerDecoderLayer(
+        24, 3, 48, dropout=0.0, activation="gelu", norm_first=True, batch_first=True, dtype=F64
+    )
+    with torch.no_grad():
+        copy_attention(field.attention.sublayer, layer.self_attn)
+        copy_attention(field.cross.sublayer, layer.multihead_attn)
+        layer.linear1.load_state_dict(field.mlp.sublayer.fc1.state_dict())
+        layer.linear2.load_state_dict(field.mlp.sublayer.fc2.state_dict())
+    x, memory = torch.randn(2, 5, 24, dtype=F64), torch.randn(2, 4, 24, dtype=F64)
+    mask = torch.tensor([[True] * 4, [True] * 2 + [False] * 2])
+    future = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    theirs = layer(x, memory, tgt_mask=future, memory_key_padding_mask=~mask)
+    ours = step(field, x, "lie-trotter", Context(), Context(mask, memory))
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert step_rule("lie-trotter").evaluations(len(field.terms)) == 1
+
+
+@pytest.mark.parametrize("style", ["GPT-J", "ViT-22B"])
+def test_euler_step_with_one_norm_equals_timms_parallel_block(style):
+    from timm.models.vision_transformer import ParallelScalingBlock
+
+    vit = style == "ViT-22B"  # it normalises queries and keys, and their projection has no bias
+    torch.manual_seed(0)
+    theirs = ParallelScalingBlock(24, 3, 2.0, qkv_bias=not vit, qk_norm=vit).to(F64)
+    field = make_field(norm_place="shared", norm_eps=theirs.in_norm.eps, qkv_bias=not vit, qk_norm=vit, causal=not vit)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        attention, mlp = field.attention.sublayer, field.mlp.sublayer
+        field.attention.norm.load_state_dict(theirs.in_norm.state_dict())
+        mlp.fc1.weight.copy_(theirs.in_proj.weight[:48])
+        attention.qkv.weight.copy_(theirs.in_proj.weight[48:])
+        if vit:
+            mlp.fc1.bias.copy_(theirs.mlp_bias)
+            attention.q_norm.load_state_dict(theirs.q_norm.state_dict())
+            attention.k_norm.load_state_dict(theirs.k_norm.state_dict())
+        else:
+            mlp.fc1.bias.copy_(theirs.in_proj.bias[:48])
+            attention.qkv.bias.copy_(theirs.in_proj.bias[48:])
+        attention.proj.load_state_dict(theirs.attn_out_proj.state_dict())
+        mlp.fc2.load_state_dict(theirs.mlp_out_proj.state_dict())
+    x = torch.randn(2, 5, 24, dtype=F64, requires_grad=True)
+    for fuse in (False, True):
+        field.fuse = fuse
+        outs = step(field, x, "euler"), theirs(x, is_causal=not vit)
+        torch.testing.assert_close(*outs, rtol=1e-12, atol=1e-12)
+        gradients = [torch.autograd.grad(out.sin().sum(), x)[0] for out in outs]
+        torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+    assert sum(p.numel() for p in field.parameters()) == sum(p.numel() for p in theirs.parameters())
+
+
+def test_rms_norm_and_swiglu_by_hand():
+    field = make_field(norm="rms", activation="swiglu")
+    x = torch.randn(2, 5, 24, dtype=F64)
+    with torch.no_grad():
+        field.mlp.norm.weight.copy_(torch.randn(24))
+    z = field.mlp.norm.weight * x / (x.square().mean(dim=2, keepdim=True) + 1e-6).sqrt()
+    gate, value = field.mlp.sublayer.fc1(z).split(48, dim=2)
+    by_hand = field.mlp.sublayer.fc2(gate * torch.sigmoid(gate) * value)
+    torch.testing.assert_close(field.mlp(0.0, x), by_hand)
+
+
+@pytest.mark.parametrize("place", ["pre", "shared", "post"])
+@pytest.mark.parametrize("cross", [False, True])
+def test_the_field_is_the_sum_of_its_terms(place, cross):
+    field = make_field(norm_place=place, cross=cross, dropout=0.2)
+    x = torch.randn(2, 5, 24, dtype=F64)
+    memory = Context(memory=torch.randn(2, 3, 24, dtype=F64)) if cross else None
+    held = Integrand([field], field.given(Context(), memory)).draw(x)
+    torch.testing.assert_close(held(0.0, x), sum(term(0.0, x) for term in held.terms))
+
+
+@pytest.mark.parametrize("rule", [*STEP_RULES, "strang(midpoint)"])
+@pytest.mark.parametrize("place", ["pre", "shared"])
+def test_a_causal_field_leaks_nothing_under_any_step_rule(rule, place):
+    field = make_field(causal=True, norm_place=place, rotary=True)
+    x = torch.randn(1, 6, 24, dtype=F64)
+    changed = x.clone()
+    changed[:, 3:] += torch.randn(1, 3, 24, dtype=F64)
+    one, other = (solve(field, y, (0.0, 1.0), rule=rule, steps=2).ys[-1] for y in (x, changed))
+    assert torch.equal(one[:, :3], other[:, :3])
+    assert not torch.allclose(one[:, 3:], other[:, 3:])
+
+
+@pytest.mark.parametrize("rule", ["euler", "lie-trotter", "strang", "rk4"])
+def test_padding_changes_nothing(rule):
+    field = make_field()
+    x = torch.randn(2, 6, 24, dtype=F64)
+    mask = torch.tensor([[True] * 4 + [False] * 2] * 2)
+    short = step(field, x[:, :4], rule)
+    torch.testing.assert_close(step(field, x, rule, Context(mask))[:, :4], short, rtol=1e-12, atol=1e-12)
 
 
 def test_euler_step_is_the_parallel_layer():
@@ -103,6 +213,11 @@ def test_gradients_pass_gradcheck():
         (lambda: MLP(4, 0), "hidden width is 0"),
         (lambda: TransformerField(8, 2, dropout=1.5), "dropout is 1.5: it is a probability"),
         (lambda: TransformerField(8, 2, drop_path=-0.1), "drop_path is -0.1"),
+        (lambda: TransformerField(8, 2, norm="layr"), "unknown norm 'layr': the nearest valid name is 'layer'"),
+        (lambda: TransformerField(8, 2, norm_place="first"), "unknown norm_place 'first'"),
+        (lambda: TransformerField(8, 2, activation="relu"), "unknown activation 'relu'"),
+        (lambda: TransformerField(8, 2, cross=True)(0.0, torch.ones(1, 2, 8)), "no memory came"),
+        (lambda: TransformerField(8, 2).given(memory=Context(memory=torch.ones(1, 2, 8))), "a memory came for a field"),
     ],
 )
 def test_bad_sizes_are_refused(make, sentence):

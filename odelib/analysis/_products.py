@@ -1,0 +1,14 @@
+"""Products with a Jacobian that is never formed."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+def push(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return function(x) and its derivative at ``x`` in the direction ``v``."""
+    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no forward derivative
+        both = jvp(function, (x,), (v,))
+    return both[0], both[1]

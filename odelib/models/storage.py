@@ -1,0 +1,219 @@
+"""Models as folders: weights in ``model.safetensors``, and in ``config.json`` what they are weights of."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from odelib.models.config import (
+    CausalLMConfig,
+    EncoderDecoderConfig,
+    TextClassifierConfig,
+    TransformerConfig,
+    ViTConfig,
+)
+from odelib.models.language import CausalLM, TextClassifier
+from odelib.models.translation import EncoderDecoder
+from odelib.models.vit import ViT
+from odelib.names import choose
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+FORMAT = 1
+
+MODELS: dict[str, tuple[type[TransformerConfig], Callable[[Any], nn.Module]]] = {
+    "ViT": (ViTConfig, ViT),
+    "CausalLM": (CausalLMConfig, CausalLM),
+    "TextClassifier": (TextClassifierConfig, TextClassifier),
+    "EncoderDecoder": (EncoderDecoderConfig, EncoderDecoder),
+}
+
+_Shapes = Mapping[str, tuple[int, ...]]
+
+
+def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, Any] | None = None) -> None:
+    """Write a model into a folder; each file is replaced only when its successor is safely on the disk.
+
+    Args:
+        model: One of the models of this package.
+        folder: Made if absent.
+        card: What a reader should know of the model, as plain values: data, task, metrics, licence, ...
+
+    Raises:
+        ValueError: The model is none of this package's, or the card holds what JSON cannot.
+        OSError: The disk is full or the folder cannot be written; a model saved before is untouched.
+    """
+    kind = choose(type(model).__name__, MODELS, "kind of model")
+    tensors = {name: tensor.detach().contiguous() for name, tensor in _tensors(model).items()}
+    config: Any = model.config
+    head = {
+        "format": FORMAT,
+        "model": kind,
+        "config": config.to_dict(),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "versions": {"odelib": _version(), "torch": str(torch.__version__)},
+        "card": dict(card or {}),
+    }
+    try:
+        text = json.dumps(head, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the card cannot be written as JSON ({error}): give numbers, texts, lists, dicts") from error
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt", "model": kind}))
+    _replace(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        write(partial)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        kept = "the file before it is untouched" if path.exists() else "there is none before it"
+        raise OSError(
+            f"cannot write {path} ({error}); {kept}: free some space or make the folder writable, then save again"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_pretrained(folder: str | Path) -> nn.Module:
+    """Bring back a model that `save_pretrained` wrote, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is corrupt or cut short, or the weights are not of the configuration; the sentence names
+            the first tensors that differ and the value that explains it.
+    """
+    folder = Path(folder)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"there is no {folder / name}: check the folder's name, or save a model into it")
+    kind, config = _read_config(folder / CONFIG)
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{folder / WEIGHTS} is corrupt or cut short ({error}): restore it from a copy, or save the model again"
+        ) from error
+    with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be replaced
+        model = MODELS[kind][1](config)
+    check_shapes(_shapes(stored), model, str(folder / WEIGHTS))
+    model.load_state_dict(stored, strict=False)  # names of shared tensors are stored once
+    return model.eval()
+
+
+def _read_config(path: Path) -> tuple[str, TransformerConfig]:
+    try:
+        head = json.loads(path.read_text(encoding="utf-8"))
+        kind, values, written = head["model"], dict(head["config"]), head["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is corrupt or no model's ({type(error).__name__}: {error}): restore it from a copy"
+        ) from error
+    if written != FORMAT:
+        raise ValueError(f"{path} is of format {written}, expected {FORMAT}: use the odelib version that wrote it")
+    return kind, MODELS[choose(kind, MODELS, "kind of model")][0].from_dict(values)
+
+
+def check_shapes(stored: _Shapes, model: nn.Module, where: str) -> None:
+    """Refuse tensors that are not those of a model.
+
+    Args:
+        stored: Names and shapes that came.
+        model: The model that they are meant for, with its ``config``.
+        where: Where they came from, for the message.
+
+    Raises:
+        ValueError: They differ; the sentence names the first three tensors that do, and the configuration's values
+            that explain it.
+    """
+    expected = _shapes(_tensors(model))
+    names = [name for name in {**expected, **stored} if expected.get(name) != stored.get(name)]
+    if not names:
+        return
+    shown = ", ".join(f"{name} is {_say(stored.get(name))}, expected {_say(expected.get(name))}" for name in names[:3])
+    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+    config: Any = model.config
+    causes = [
+        f"{field} is {found} in the weights and {getattr(config, field)} in the configuration"
+        for field, found in _values(stored, config).items()
+        if found != getattr(config, field)
+    ]
+    raise ValueError(
+        f"the weights in {where} are not of this configuration ({shown}{more}): "
+        + (f"{'; '.join(causes)}, so change that" if causes else "they are of another architecture")
+    )
+
+
+def _say(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else str(shape)
+
+
+def _values(shapes: _Shapes, config: Any) -> dict[str, Any]:
+    """What the shapes say of the configuration, as far as they do."""
+    dim, block = "norm.weight", "decoder" if "encoder_norm.weight" in shapes else "depth"
+    field = f"{block}.fields.0"
+    read: dict[str, Callable[[], Any]] = {
+        "dim": lambda: shapes[dim][0],
+        "mlp_ratio": lambda: shapes[f"{field}.mlp.sublayer.fc2.weight"][1] / shapes[dim][0],
+        "intervals": lambda: (
+            len({name.split(".")[2] for name in shapes if name.startswith(f"{block}.fields.")})
+            - (config.weights == "linear")
+        ),
+        "qkv_bias": lambda: f"{field}.attention.sublayer.qkv.bias" in shapes,
+        "qk_norm": lambda: f"{field}.attention.sublayer.q_norm.weight" in shapes,
+        "learn_step_size": lambda: f"{block}.log_scale" in shapes,
+        "num_classes": lambda: shapes["head.weight"][0],
+        "in_channels": lambda: shapes["embed.patch.weight"][1],
+        "patch_size": lambda: shapes["embed.patch.weight"][2],
+        "image_size": lambda: _side(shapes) * shapes["embed.patch.weight"][2],
+        "pool": lambda: "class" if "embed.class_token" in shapes else "mean",
+        "vocab_size": lambda: shapes["embed.token.weight"][0],
+        "max_tokens": lambda: shapes["embed.position"][0],
+        "positions": lambda: "learned" if "embed.position" in shapes else "rotary",
+        "tied": lambda: "head.weight" not in shapes,
+    }
+    found = {}
+    for name, value in read.items():
+        if hasattr(config, name):
+            try:
+                found[name] = value()
+            except (KeyError, IndexError):  # the weights do not say
+                continue
+    return found
+
+
+def _side(shapes: _Shapes) -> int:
+    """Patches along the side of the image."""
+    return round(math.sqrt(shapes["embed.position"][1] - ("embed.class_token" in shapes)))
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and kept buffers, each under its first name alone."""
+    first: dict[int, str] = {}
+    state = model.state_dict(keep_vars=True)
+    return {name: tensor for name, tensor in state.items() if first.setdefault(id(tensor), name) == name}
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _version() -> str | None:
+    try:
+        return version("odelib")
+    except PackageNotFoundError:  # imported from a source tree that was never installed
+        return None

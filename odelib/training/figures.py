@@ -1,0 +1,93 @@
+"""The figures of a report: learning curves, and the metric over compute and over parameters."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from odelib.training.study import METRICS
+from odelib.training.tables import UNITS, Row, Run
+
+# Paul Tol's colours, which are told apart without seeing red and green, and markers for those who print in grey.
+_COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#555555")
+_MARKERS = "osD^vP*X"
+_FEW = 6
+
+
+def learning_curves(runs: Sequence[Run], metric: str, variants: Sequence[str], path: Path) -> str:
+    """Draw the mean over seeds after each epoch, and a band from the lowest to the highest seed.
+
+    Args:
+        runs: Those of one setting.
+        metric: The setting's; BLEU is known after the last epoch only, so its curve is that of the loss.
+        variants: The ones to draw, the best first; at most six are, the rest would hide them.
+        path: Where to write the figure.
+
+    Returns:
+        What is to be seen, in one sentence, for those who cannot see it.
+    """
+    metric = metric if hasattr(runs[0].history[0], metric) else "test_loss"
+    label, factor = UNITS[metric]
+    figure, ax = _axes("epoch", label)
+    for variant, style in zip(variants[:_FEW], _styles(), strict=False):
+        curves = [[factor * getattr(epoch, metric) for epoch in run.history] for run in runs if run.variant == variant]
+        epochs = range(1, 1 + min(map(len, curves)))
+        seeds = list(zip(*curves, strict=False))
+        ax.plot(epochs, [sum(seed) / len(seed) for seed in seeds], label=variant, color=style["color"], lw=1.6)
+        ax.fill_between(epochs, [*map(min, seeds)], [*map(max, seeds)], color=style["color"], alpha=0.15, lw=0)
+    ax.legend(frameon=False, fontsize=8)
+    _write(figure, path)
+    more = f"; the best {_FEW} of {len(variants)} variants" if len(variants) > _FEW else ""
+    return f"{label.capitalize()} after each epoch, mean and range over seeds, by variant{more}."
+
+
+def scatter(rows: Sequence[Row], of: Callable[[Row], float], label: str, path: Path) -> str:
+    """Draw the metric of each variant, with its 95 % interval, over what it costs.
+
+    Args:
+        rows: Those of one setting.
+        of: What is drawn to the right.
+        label: What that is, with its unit.
+        path: Where to write the figure.
+
+    Returns:
+        What is to be seen, in one sentence.
+    """
+    metric = UNITS[rows[0].metric][0]
+    figure, ax = _axes(label, metric, width=7.2)  # wide, for the legend beside it
+    for row, style in zip(rows, _styles(len(rows)), strict=True):
+        ends = None if math.isnan(row.low) else [[row.mean - row.low], [row.high - row.mean]]
+        ax.errorbar([of(row)], [row.mean], ends, label=row.variant, ms=5, lw=1, **style)
+    values = [of(row) for row in rows]
+    if max(values) > 3 * min(values) > 0:
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+    ax.legend(frameon=False, fontsize=7, ncols=2 if len(rows) > 8 else 1, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _write(figure, path)
+    better = "higher" if METRICS[rows[0].metric] else "lower"
+    return f"{metric.capitalize()} over {label}, with 95 % bootstrap intervals; {better} is better."
+
+
+def _styles(count: int = _FEW) -> list[dict[str, Any]]:
+    return [
+        {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[(i + 2 * (i // len(_COLOURS))) % len(_MARKERS)]}
+        for i in range(count)
+    ]
+
+
+def _axes(right: str, up: str, width: float = 5.6) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    ax = figure.subplots()
+    ax.set(xlabel=right, ylabel=up)
+    ax.grid(alpha=0.3, lw=0.5)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure, ax
+
+
+def _write(figure: Any, path: Path) -> None:
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "odelib"}):
+        figure.savefig(path, metadata={"Date": None})

@@ -1,0 +1,171 @@
+"""One run of a study, in whatever process it happens to be: it goes on where an earlier process left it."""
+
+import json
+import os
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from odelib.training.checkpoint import CHECKPOINT, flat
+from odelib.training.environment import environment
+from odelib.training.errors import TrainingError
+from odelib.training.evaluate import measure
+from odelib.training.prepare import Prepared, prepare, train_prepared
+from odelib.training.record import read_metrics
+from odelib.training.study import Job
+from odelib.training.swap import swap
+
+JOB, RESULT, FAILURE, ATTEMPTS = "job.json", "result.json", "failure.json", "attempts.jsonl"
+STUDY = "study.yaml"
+
+# Torch's random state is one per process, so two runs in threads of one process would draw from each other.
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    name: str
+    done: bool
+    message: str = ""
+    """Why it is not done."""
+
+
+def work(job: Job, study: str, threads: int) -> Outcome:
+    """Train and measure one run of a study, unless that is done already.
+
+    It never raises because of the run: what is wrong with it goes into its folder and into what is returned.
+
+    Args:
+        job: The run.
+        study: Folder of the study, on a disk that all workers share.
+        threads: Threads for the arithmetic.
+    """
+    with _one_at_a_time:
+        folder = Path(study) / job.name
+        try:
+            if not (Path(study) / STUDY).is_file():
+                raise TrainingError(f"this worker sees no {study}: use a folder that all workers share (--out)")
+            torch.set_num_threads(threads)
+            if not is_done(job, folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                write_whole(folder / JOB, asdict(job))
+                with open(folder / ATTEMPTS, "a", encoding="utf-8") as attempts:
+                    attempts.write(json.dumps(environment()) + "\n")
+                _run(job, folder)
+        except Exception as error:
+            message = str(error) or type(error).__name__
+            _note_failure(folder, message)
+            return Outcome(job.name, False, message)
+        return Outcome(job.name, True)
+
+
+def is_done(job: Job, folder: Path) -> bool:
+    """Whether the run in ``folder`` has its result, which is written last and whole, with all that is asked of it."""
+    return (folder / RESULT).is_file() and bool(read_result(folder)["job"]["swaps"] == job.swaps)
+
+
+def check_same_job(job: Job, folder: Path) -> None:
+    """Refuse a folder that holds a run with other options than the study's.
+
+    Raises:
+        ValueError: It does; the sentence names the first options that differ, with both values.
+    """
+    path = folder / JOB
+    if not path.is_file():
+        return
+    stored, asked = flat(json.loads(path.read_text(encoding="utf-8"))["options"]), flat(job.options)
+    names = [name for name in {**stored, **asked} if stored.get(name) != asked.get(name)]
+    if names:
+        shown = ", ".join(f"{name} is {stored.get(name)!r} there and {asked.get(name)!r} here" for name in names[:3])
+        raise ValueError(
+            f"the run in {folder} is of another configuration ({shown}): give the variant another name, "
+            "remove that folder, or choose another folder for the study (--out)"
+        )
+
+
+def attempts(folder: Path) -> int:
+    """How often the run was begun or resumed."""
+    path = folder / ATTEMPTS
+    return path.read_text(encoding="utf-8").count("\n") if path.is_file() else 0
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What a finished run left.
+
+    Raises:
+        TrainingError: It is damaged.
+    """
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return {name: result[name] for name in ("job", "options", "metrics", "swaps", "cost", "seconds", "provenance")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{folder / RESULT} is damaged ({error}): remove it, and the study makes it anew"
+        ) from error
+
+
+def write_whole(path: Path, values: Mapping[str, Any]) -> None:
+    """Write plain values as JSON, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(json.dumps(values, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _run(job: Job, folder: Path) -> None:
+    prepared = prepare(job.options)
+    run = folder / "run"  # of its own, since the folder around it has other files
+    result = train_prepared(prepared, run, resume=(run / CHECKPOINT).is_file(), progress=False)
+    head, history = read_metrics(run)
+    last = history[-1]
+    metrics = {"test_accuracy": last.test_accuracy, "test_loss": last.test_loss, "train_loss": last.train_loss}
+    start = time.perf_counter()
+    metrics |= prepared.scores(result.model)
+    swaps = {name: _swapped(result.model, prepared, options) for name, options in job.swaps.items()}
+    write_whole(
+        folder / RESULT,
+        {
+            "job": asdict(job),
+            "options": prepared.config.to_dict(),
+            "metrics": metrics,
+            "swaps": swaps,
+            "cost": head["cost"],
+            "seconds": round(result.seconds + time.perf_counter() - start, 3),
+            "provenance": {
+                **{key: head[key] for key in ("commit", "device", "device_name", "precision", "threads", "versions")},
+                **environment(),
+                "attempts": attempts(folder),
+            },
+        },
+    )
+    (folder / FAILURE).unlink(missing_ok=True)
+
+
+def _swapped(model: nn.Module, prepared: Prepared, options: Mapping[str, Any]) -> dict[str, float]:
+    other = swap(deepcopy(model), **options)
+    loss, accuracy = measure(other, prepared.task.test(), runtime=prepared.runtime)
+    nfe: Any = other.nfe
+    return {"test_accuracy": accuracy, "test_loss": loss, "nfe": float(nfe)}
+
+
+def _note_failure(folder: Path, message: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / FAILURE, {"message": message, "traceback": traceback.format_exc(), **environment()})
+    except OSError:  # a full disk, perhaps the failure itself; what is returned still says so
+        return

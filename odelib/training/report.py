@@ -1,0 +1,148 @@
+"""A study as a report: tables, figures, and a paragraph for each claim."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from odelib.training.errors import TrainingError
+from odelib.training.figures import learning_curves, scatter
+from odelib.training.job import STUDY, Outcome
+from odelib.training.study import Study, read_study
+from odelib.training.tables import (
+    HEADS,
+    UNITS,
+    Row,
+    Run,
+    better_first,
+    by_seed,
+    cells,
+    comma_separated,
+    latex,
+    markdown,
+    read_runs,
+    rows_of,
+    swap_lines,
+)
+from odelib.training.verdicts import Comparison, Verdict, decide, paragraph
+
+_METHOD = """\
+Intervals of means are 95 % bootstrap intervals (percentiles); with 5 seeds or fewer they are too short, so read them \
+as spread. Differences are over shared seeds, with 95 % intervals by the paired t-test; *p* is theirs after Holm's \
+correction for all differences of this study. Claims are decided by one-sided paired t-tests, corrected by Holm's \
+method for all claims together, at 0.05: *supported* where there is a gain, *not supported* where the gain that would \
+matter is excluded, else *undecided*. *Equal* is what a variant and the baseline hold equal, measured: parameters \
+exactly, field evaluations and FLOPs within 1 %. NFE are field evaluations and MFLOPs the operations of a forward \
+pass. The accuracy is that of the last epoch: test data choose nothing."""
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write ``report.md``, ``table.csv``, ``table-<setting>.tex`` and figures for what a study has so far.
+
+    Args:
+        folder: A study's folder, as ``run_study`` leaves it.
+        out: Where to write; None: the folder ``report`` in it.
+
+    Returns:
+        The Markdown file.
+
+    Raises:
+        TrainingError: The folder is not that of a study, or no run is done yet, or a result is damaged.
+        ValueError: Its study file has a mistake.
+    """
+    if not (folder / STUDY).is_file():
+        raise TrainingError(
+            f"{folder} is not the folder of a study (it has no {STUDY}): give one that odelib study made"
+        )
+    study = read_study(folder / STUDY)
+    runs, others = read_runs(study, folder)
+    if not runs:
+        raise TrainingError(f"no run of {folder} is done yet: start it with odelib study, and report when one is")
+    out = out or folder / "report"
+    out.mkdir(parents=True, exist_ok=True)
+    rows = rows_of(study, runs)
+    (out / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
+    verdicts = decide(comparisons_of(study, runs))
+    parts = [f"# {study.title}", _state(runs, others), _claims(study, verdicts)]
+    parts += [_setting(name, study, runs, rows, out) for name in study.settings if any(r.setting == name for r in rows)]
+    parts += ["## How to read the numbers", _METHOD, "## How they came about", _provenance(runs)]
+    path = out / "report.md"
+    path.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    return path
+
+
+def comparisons_of(study: Study, runs: Sequence[Run]) -> list[Comparison]:
+    """Each claim in each setting where it is asked, with the numbers of the runs."""
+    found = []
+    for claim in study.claims:
+        for where in claim.settings:
+            metric = study.settings[where].metric
+            values = by_seed(runs, where, metric)
+            costs = {run.variant: run.cost for run in runs if run.setting == where}
+            both = claim.better in costs and claim.than in costs
+            found.append(
+                Comparison(
+                    claim,
+                    where,
+                    metric,
+                    values.get(claim.better, {}),
+                    values.get(claim.than, {}),
+                    (costs[claim.better], costs[claim.than]) if both else None,
+                )
+            )
+    return found
+
+
+def _state(runs: Sequence[Run], others: Sequence[Outcome]) -> str:
+    text = f"{len(runs)} of {len(runs) + len(others)} runs are done"
+    if not others:
+        return text + "."
+    return text + ". Missing:\n\n" + "\n".join(f"- {other.name}: {other.message}" for other in others)
+
+
+def _claims(study: Study, verdicts: Sequence[Verdict]) -> str:
+    parts = ["## Claims"] if verdicts else []
+    for claim in study.claims:
+        own = [verdict for verdict in verdicts if verdict.comparison.claim is claim]
+        parts.append(f"### {claim.text}")
+        parts += [f"*{verdict.comparison.setting}.* {paragraph(verdict)}" for verdict in own]
+    return "\n\n".join(parts)
+
+
+def _setting(name: str, study: Study, runs: Sequence[Run], rows: Sequence[Row], out: Path) -> str:
+    own = [run for run in runs if run.setting == name]
+    table = [row for row in rows if row.setting == name]
+    metric = study.settings[name].metric
+    lines = [cells(row) for row in table]
+    (out / f"table-{name}.tex").write_text(latex(HEADS, lines), encoding="utf-8")
+    against = f"; the baseline is `{study.baseline}`" if study.baseline else ""
+    parts = [f"## {name}: {UNITS[metric][0]}{against}", markdown(HEADS, lines)]
+    order = [row.variant for row in better_first(metric, table)]
+    figures = {
+        "curves": learning_curves(own, metric, order, out / f"curves-{name}.svg"),
+        "compute": scatter(table, lambda row: row.mega_flops, "MFLOPs of a forward pass", out / f"compute-{name}.svg"),
+        "parameters": scatter(table, lambda row: row.parameters, "parameters", out / f"parameters-{name}.svg"),
+    }
+    parts += [f"![{text}]({kind}-{name}.svg)\n\n{text}" for kind, text in figures.items()]
+    if study.swaps:
+        heads = ("variant", "solver", "NFE", "test accuracy in %", "test loss in nats")
+        parts += ["### Other solvers on the trained weights", markdown(heads, swap_lines(study, runs, name))]
+    return "\n\n".join(parts)
+
+
+def _provenance(runs: Sequence[Run]) -> str:
+    def most(key: str) -> str:
+        counts = Counter(str(run.provenance.get(key)) for run in runs)
+        return ", ".join(
+            f"{value} ({count} runs)" if len(counts) > 1 else value for value, count in counts.most_common()
+        )
+
+    versions = Counter(", ".join(f"{k} {v}" for k, v in run.provenance["versions"].items()) for run in runs)
+    dates = sorted(str(run.provenance["date"]) for run in runs)
+    lines = {
+        "Time": f"{sum(run.seconds for run in runs) / 60:.1f} minutes of computing in {len(runs)} runs",
+        "Dates": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
+        "Commit": most("commit"),
+        "Versions": "; ".join(versions),
+        "Processor": f"{most('processor')}, {most('threads')} thread(s) per run, device {most('device')}",
+    }
+    return "\n".join(f"- {name}: {text}" for name, text in lines.items())

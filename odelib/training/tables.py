@@ -1,0 +1,227 @@
+"""The numbers of a study as tables: Markdown to read, CSV to compute with, LaTeX to print."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from odelib.training.cost import Cost
+from odelib.training.job import FAILURE, Outcome, is_done, read_result
+from odelib.training.record import EpochMetrics, read_metrics
+from odelib.training.statistics import Summary, difference, holm, summary
+from odelib.training.study import METRICS, Study
+from odelib.training.verdicts import held_equal
+
+UNITS = {"test_accuracy": ("test accuracy in %", 100.0), "test_loss": ("test loss in nats", 1.0), "bleu": ("BLEU", 1.0)}
+"""What a table says a metric is in, and the factor to that unit."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of a study."""
+
+    setting: str
+    variant: str
+    seed: int
+    metrics: dict[str, float]
+    swaps: dict[str, dict[str, float]]
+    cost: Cost
+    seconds: float
+    provenance: dict[str, Any]
+    history: tuple[EpochMetrics, ...]
+
+
+def read_runs(study: Study, folder: Path) -> tuple[list[Run], list[Outcome]]:
+    """The finished runs of a study, and how it stands with the others.
+
+    Raises:
+        TrainingError: A result is damaged.
+    """
+    runs, others = [], []
+    for job in study.jobs:
+        where = folder / job.name
+        if not is_done(job, where):
+            failed = (where / FAILURE).is_file()
+            others.append(Outcome(job.name, False, "failed" if failed else "not done yet"))
+            continue
+        setting, variant, _ = job.name.split("/")
+        result = read_result(where)
+        kept = {name: result[name] for name in ("metrics", "swaps", "seconds", "provenance")}
+        _, history = read_metrics(where / "run")
+        runs.append(Run(setting, variant, job.options["seed"], cost=Cost(**result["cost"]), history=history, **kept))
+    return runs, others
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant in one setting; the numbers in the unit of the setting's metric."""
+
+    setting: str
+    variant: str
+    metric: str
+    parameters: int
+    field_evaluations: float
+    mega_flops: float
+    seeds: int
+    mean: float
+    std: float
+    low: float
+    high: float
+    difference: float | None
+    """Mean difference to the baseline over shared seeds; None for the baseline itself, or without one."""
+    difference_low: float | None
+    difference_high: float | None
+    p_holm: float | None
+    """p-value of the difference, corrected for all differences of the study."""
+    held_equal: str
+    """What the comparison with the baseline holds equal."""
+    seconds: float
+    """Mean wall-clock time of a run."""
+
+
+def rows_of(study: Study, runs: Sequence[Run]) -> list[Row]:
+    """The table of a study: one row per setting and variant that has a finished run."""
+    rows, p_values = [], []
+    for where, setting in study.settings.items():
+        factor = UNITS[setting.metric][1]
+        values = by_seed(runs, where, setting.metric, factor)
+        for variant in [name for name in study.variants if name in values]:
+            own = [run for run in runs if (run.setting, run.variant) == (where, variant)]
+            gap, base = None, values.get(study.baseline or "", {})
+            shared = sorted(values[variant].keys() & base.keys())
+            if shared and variant != study.baseline:
+                gap = difference([values[variant][seed] for seed in shared], [base[seed] for seed in shared])
+                p_values.append(gap.p_value)
+            first = next((run for run in runs if (run.setting, run.variant) == (where, study.baseline)), None)
+            found = summary(list(values[variant].values()))
+            rows.append(
+                Row(
+                    setting=where,
+                    variant=variant,
+                    metric=setting.metric,
+                    parameters=own[0].cost.parameters,
+                    field_evaluations=own[0].cost.nfe,
+                    mega_flops=own[0].cost.flops / 1e6,
+                    seeds=found.count,
+                    **{name: getattr(found, name) for name in ("mean", "std", "low", "high")},
+                    difference=None if gap is None else gap.mean,
+                    difference_low=None if gap is None else gap.low,
+                    difference_high=None if gap is None else gap.high,
+                    p_holm=None if gap is None else gap.p_value,
+                    held_equal=", ".join(held_equal(own[0].cost, first.cost)) if gap and first else "",
+                    seconds=sum(run.seconds for run in own) / len(own),
+                )
+            )
+    corrected = iter(holm(p_values))
+    return [row if row.p_holm is None else Row(**{**asdict(row), "p_holm": next(corrected)}) for row in rows]
+
+
+def by_seed(runs: Sequence[Run], setting: str, metric: str, factor: float = 1.0) -> dict[str, dict[int, float]]:
+    """The metric of each variant in a setting, by seed."""
+    values: dict[str, dict[int, float]] = {}
+    for run in runs:
+        if run.setting == setting:
+            values.setdefault(run.variant, {})[run.seed] = factor * run.metrics[metric]
+    return values
+
+
+HEADS = (
+    "variant",
+    "parameters",
+    "NFE",
+    "MFLOPs",
+    "seeds",
+    "mean ± std",
+    "95 % interval",
+    "less baseline",
+    "p",
+    "equal",
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as the texts below ``HEADS``."""
+    digits = 4 if row.metric == "test_loss" else 2
+    spread = "" if math.isnan(row.std) else f" ± {row.std:.{digits}f}"
+    gap = ""
+    if row.difference is not None:
+        gap = f"{row.difference:+.{digits}f}" + _interval(row.difference_low, row.difference_high, f"+.{digits}f")
+    return (
+        row.variant,
+        f"{row.parameters:,}",
+        f"{row.field_evaluations:g}",
+        f"{row.mega_flops:.3g}",
+        str(row.seeds),
+        f"{row.mean:.{digits}f}{spread}",
+        _interval(row.low, row.high, f".{digits}f").strip() or "–",
+        gap or "–",
+        "–" if row.p_holm is None else f"{row.p_holm:.2g}",
+        row.held_equal or "–",
+    )
+
+
+def _interval(low: float | None, high: float | None, form: str) -> str:
+    if low is None or high is None or math.isnan(low):
+        return ""
+    return f" [{low:{form}}, {high:{form}}]"
+
+
+def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is to the left, the others to the right."""
+    marks = [":--", *("--:" for _ in heads[1:])]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, marks, *lines))
+
+
+def latex(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A LaTeX table for the package booktabs."""
+    columns = "l" + "r" * (len(heads) - 1)
+    body = [" & ".join(map(_escaped, line)) + r" \\" for line in lines]
+    top = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", " & ".join(map(_escaped, heads)) + r" \\", r"\midrule"]
+    return "\n".join([*top, *body, r"\bottomrule", r"\end{tabular}", ""])
+
+
+_LATEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--", **{sign: "\\" + sign for sign in "&%$#_{}"}}
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def comma_separated(rows: Sequence[Row]) -> str:
+    """All numbers, unrounded, with a line of names; what is unknown is empty."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    names = [column.name for column in fields(Row)]
+    writer.writerow(names)
+    for row in rows:
+        values = [getattr(row, name) for name in names]
+        writer.writerow(["" if value is None or value != value else value for value in values])
+    return file.getvalue()
+
+
+def swap_lines(study: Study, runs: Sequence[Run], setting: str) -> list[tuple[str, ...]]:
+    """Mean and spread of accuracy and loss of each trained variant under each other solver, and under its own."""
+    lines: list[tuple[str, ...]] = []
+    for variant in study.variants:
+        own = [run for run in runs if (run.setting, run.variant) == (setting, variant)]
+        if not own:
+            continue
+        plain = [{**run.metrics, "nfe": run.cost.nfe} for run in own]
+        for name, results in [("its own", plain), *((name, [run.swaps[name] for run in own]) for name in study.swaps)]:
+            accuracy = summary([100 * result["test_accuracy"] for result in results], resamples=99)
+            loss = summary([result["test_loss"] for result in results], resamples=99)
+            nfe = sum(result["nfe"] for result in results) / len(results)
+            lines.append((variant, name, f"{nfe:.1f}", _plus_minus(accuracy, 2), _plus_minus(loss, 3)))
+    return lines
+
+
+def _plus_minus(found: Summary, digits: int) -> str:
+    return f"{found.mean:.{digits}f}" + ("" if math.isnan(found.std) else f" ± {found.std:.{digits}f}")
+
+
+def better_first(metric: str, rows: Sequence[Row]) -> list[Row]:
+    """Rows in the order of their means, the best first."""
+    return sorted(rows, key=lambda row: row.mean, reverse=METRICS[metric])

@@ -1,0 +1,125 @@
+"""What a run learns, as a value: batches to learn from and batches to be measured on.
+
+Classifying images or requests, continuing a text and translating are one problem to the loop: at some places of a
+batch the model gives logits, and one class is wanted there. So loss and accuracy are the same for all of them, and
+a task is nothing but its batches.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, Num
+from torch import Tensor
+
+from odelib.data import ImageData, normalise
+from odelib.training.batches import TrainingSet
+from odelib.training.config import TrainConfig
+from odelib.training.runtime import Runtime
+
+IGNORED = -100
+"""The target at a place where no class is wanted, such as padding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One batch, on the device of the run."""
+
+    inputs: tuple[Tensor, ...]
+    """What the model is called with."""
+    targets: Tensor
+    """Class wanted at each place for which the model gives logits: int64, of their shape without the last axis; or
+    the probability wanted of each class there, floating point, of their whole shape."""
+    count: int
+    """Targets that are not IGNORED; known without reading the device."""
+
+    def pieces(self, number: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
+        """Inputs and targets in at most ``number`` pieces of nearly equal size, in their order."""
+        parts = [tensor.tensor_split(min(number, len(tensor))) for tensor in (*self.inputs, self.targets)]
+        return [(tuple(piece[:-1]), piece[-1]) for piece in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Batches, and what to know about them."""
+
+    name: str
+    """The data set."""
+    unit: str
+    """What is counted: images, characters, ..."""
+    count: int
+    """How many of them an epoch shows."""
+    steps: int
+    """Batches per epoch."""
+    sizes: Mapping[str, int]
+    """What the model must offer, such as ``num_classes``, ``vocab_size`` and ``max_tokens``."""
+    epoch: Callable[[int], Iterator[Batch]]
+    """The training batches of an epoch, counted from 0; a function of the seed and the epoch alone."""
+    test: Callable[[], Iterator[Batch]]
+    """The batches to measure on; the same each time."""
+
+
+def loss_of(
+    logits: Float[Tensor, "... classes"],
+    targets: Num[Tensor, "..."],
+    *,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Float[Tensor, ""]:
+    """Cross-entropy in nats over all places where a class is wanted, computed in float32.
+
+    The targets are those of a ``Batch``: classes, or the probability of each class.
+    """
+    flat = logits.float().flatten(0, -2)
+    if targets.is_floating_point():
+        return F.cross_entropy(flat, targets.flatten(0, -2), label_smoothing=label_smoothing, reduction=reduction)
+    return F.cross_entropy(
+        flat, targets.flatten(), ignore_index=IGNORED, label_smoothing=label_smoothing, reduction=reduction
+    )
+
+
+def hits_of(logits: Float[Tensor, "... classes"], targets: Num[Tensor, "..."]) -> Int64[Tensor, ""]:
+    """Number of places where the largest logit is that of the wanted class, or of the most probable one wanted."""
+    if targets.is_floating_point():
+        targets = targets.argmax(dim=-1)
+    return (logits.argmax(dim=-1) == targets).sum()
+
+
+def image_task(data: ImageData, config: TrainConfig, runtime: Runtime) -> Task:
+    """Classify images: shuffled and augmented for training, as they are for measuring.
+
+    The model is called with normalised images, float32 (batch, channels, height, width), and gives logits
+    (batch, classes).
+
+    Args:
+        data: The image set.
+        config: Number of images, batch sizes, augmentation and seed.
+        runtime: Where the batches are wanted.
+
+    Raises:
+        ValueError: There are fewer training images than asked for.
+    """
+    training = TrainingSet(data, config, runtime)
+    return Task(
+        name=data.name,
+        unit="images",
+        count=len(training.images),
+        steps=training.steps,
+        sizes=image_sizes(data),
+        epoch=lambda epoch: (Batch((x,), labels, len(labels)) for x, labels in training.epoch(epoch)),
+        test=lambda: test_images(data, config.eval_batch_size, runtime),
+    )
+
+
+def image_sizes(data: ImageData) -> dict[str, int]:
+    """What a model of these images must offer: ``image_size``, ``in_channels`` and ``num_classes``."""
+    _, channels, height, _ = data.train_images.shape
+    return {"image_size": height, "in_channels": channels, "num_classes": len(data.classes)}
+
+
+def test_images(data: ImageData, batch_size: int, runtime: Runtime) -> Iterator[Batch]:
+    """Yield the normalised test images and their labels in batches of at most ``batch_size``."""
+    images, labels = runtime.hold(data.test_images), data.test_labels.to(runtime.device)
+    for x, target in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
+        yield Batch((normalise(x.to(runtime.device), data.mean, data.std),), target, len(target))

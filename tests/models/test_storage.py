@@ -1,0 +1,173 @@
+import errno
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+
+from odelib.models import (
+    CausalLM,
+    CausalLMConfig,
+    EncoderDecoder,
+    EncoderDecoderConfig,
+    TextClassifier,
+    TextClassifierConfig,
+    ViT,
+    ViTConfig,
+    load_pretrained,
+    save_pretrained,
+    storage,
+)
+
+TINY = {"dim": 16, "num_heads": 2, "mlp_ratio": 2.0, "intervals": 2}
+TEXT = {**TINY, "vocab_size": 11, "max_tokens": 12}
+IMAGES = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+TOKENS = torch.randint(11, (2, 7), generator=torch.Generator().manual_seed(0))
+
+CASES = [
+    (ViT, ViTConfig(**TINY), (IMAGES,)),
+    (ViT, ViTConfig(**TINY, pool="class", norm_place="shared", step_rule="rk4", qkv_bias=False), (IMAGES,)),
+    (CausalLM, CausalLMConfig(**TEXT, weights="linear", learn_step_size=True), (TOKENS,)),
+    (CausalLM, CausalLMConfig(**TEXT, weights="fourier", tied=False, positions="rotary", norm="rms"), (TOKENS,)),
+    (TextClassifier, TextClassifierConfig(**TEXT, activation="swiglu", qk_norm=True), (TOKENS,)),
+    (EncoderDecoder, EncoderDecoderConfig(**TEXT, step_rule="strang(midpoint)", step_size=0.5), (TOKENS, TOKENS)),
+]
+
+
+def make(kind, config):
+    torch.manual_seed(0)
+    return kind(config).eval()
+
+
+@pytest.mark.parametrize(("kind", "config", "inputs"), CASES, ids=lambda case: getattr(case, "__name__", ""))
+def test_a_saved_model_comes_back(kind, config, inputs, tmp_path):
+    model = make(kind, config)
+    save_pretrained(model, tmp_path / "new" / "folder", {"data": "none", "accuracy": 0.1})
+    state = torch.get_rng_state()
+    again = load_pretrained(tmp_path / "new" / "folder")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert type(again) is kind
+    assert again.config == config
+    assert not again.training
+    assert torch.equal(again(*inputs), model(*inputs))
+    head = json.loads((tmp_path / "new" / "folder" / "config.json").read_text())
+    assert head["parameters"] == sum(p.numel() for p in model.parameters())
+    assert head["card"] == {"data": "none", "accuracy": 0.1}
+    assert head["versions"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("config", [config for _, config, _ in CASES], ids=lambda config: type(config).__name__)
+def test_configurations_go_to_json_and_yaml_and_back(config):
+    for write, read in ((json.dumps, json.loads), (yaml.safe_dump, yaml.safe_load)):
+        assert type(config).from_dict(read(write(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"dim": 32}, "dim is 16 in the weights and 32 in the configuration, so change that"),
+        ({"mlp_ratio": 4.0}, r"fc1.weight is \(32, 16\), expected \(64, 16\).*mlp_ratio is 2.0 in the weights and 4.0"),
+        ({"intervals": 3}, "intervals is 2 in the weights and 3 in the configuration"),
+        ({"num_classes": 7}, r"\(head.weight is \(10, 16\), expected \(7, 16\), head.bias.*num_classes is 10"),
+        ({"patch_size": 14}, "patch_size is 7 in the weights and 14"),
+        ({"image_size": 14}, "image_size is 28 in the weights and 14"),
+        ({"in_channels": 3}, "in_channels is 1 in the weights and 3"),
+        ({"pool": "class"}, "pool is mean in the weights and class"),
+        ({"qkv_bias": False}, "qkv_bias is True in the weights and False"),
+        ({"qk_norm": True}, "qk_norm is False in the weights and True"),
+        ({"learn_step_size": True}, "depth.log_scale is absent.*learn_step_size is False in the weights and True"),
+        ({"norm": "rms"}, r"norm.bias is \(16,\), expected absent.*another architecture"),
+    ],
+    ids=str,
+)
+def test_weights_of_another_configuration_are_refused(changes, sentence, tmp_path):
+    config = ViTConfig(**TINY)
+    save_pretrained(make(ViT, config), tmp_path)
+    path = tmp_path / "config.json"
+    head = json.loads(path.read_text())
+    path.write_text(json.dumps({**head, "config": replace(config, **changes).to_dict()}))
+    with pytest.raises(ValueError, match=sentence):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"vocab_size": 12}, "vocab_size is 11 in the weights and 12"),
+        ({"max_tokens": 13}, "max_tokens is 12 in the weights and 13"),
+        ({"positions": "rotary"}, "positions is learned in the weights and rotary"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", [CausalLM, EncoderDecoder])
+def test_weights_of_another_text_model_are_refused(kind, changes, sentence, tmp_path):
+    config = {CausalLM: CausalLMConfig, EncoderDecoder: EncoderDecoderConfig}[kind](**TEXT)
+    save_pretrained(make(kind, config), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "config": replace(config, **changes).to_dict()}))
+    with pytest.raises(ValueError, match=sentence):
+        load_pretrained(tmp_path)
+
+
+def test_another_step_rule_is_another_reading_of_the_same_weights(tmp_path):
+    model = make(ViT, ViTConfig(**TINY))
+    save_pretrained(model, tmp_path)
+    path = tmp_path / "config.json"
+    head = json.loads(path.read_text())
+    path.write_text(json.dumps({**head, "config": {**head["config"], "step_rule": "rk4"}}))
+    model.depth.swap("rk4")
+    assert torch.equal(load_pretrained(tmp_path)(IMAGES), model(IMAGES))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize("harm", [lambda b: b[: len(b) // 2], lambda b: b"\0" * len(b), lambda b: b""])
+def test_corrupt_files_are_refused(name, harm, tmp_path):
+    save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path)
+    path = tmp_path / name
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(ValueError, match=f"{name} is corrupt"):
+        load_pretrained(tmp_path)
+
+
+def test_missing_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no .*config.json"):
+        load_pretrained(tmp_path)
+    save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path)
+    head = json.loads((tmp_path / "config.json").read_text())
+    for changes, sentence in (
+        ({"format": 2}, "is of format 2, expected 1"),
+        ({"model": "VIT"}, "unknown kind of model 'VIT': the nearest valid name is 'ViT'"),
+        ({"config": {"dmi": 16}}, "unknown ViTConfig field 'dmi': the nearest valid name is 'dim'"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({**head, **changes}))
+        with pytest.raises(ValueError, match=sentence):
+            load_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"there is no .*model.safetensors"):
+        load_pretrained(tmp_path)
+
+
+def test_a_full_disk_leaves_the_model_before(tmp_path, monkeypatch):
+    model = make(ViT, ViTConfig(**TINY))
+    save_pretrained(model, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage, "save_file", full)
+    with pytest.raises(
+        OSError, match=r"cannot write .*No space left.*the file before it is untouched: free some space"
+    ):
+        save_pretrained(make(ViT, ViTConfig(**TINY, num_classes=3)), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_other_modules_and_cards_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown kind of model 'Linear'"):
+        save_pretrained(torch.nn.Linear(1, 1), tmp_path)
+    with pytest.raises(ValueError, match="the card cannot be written as JSON"):
+        save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path, {"data": torch.ones(1)})
+    assert list(tmp_path.iterdir()) == []

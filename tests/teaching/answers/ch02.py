@@ -1,0 +1,192 @@
+"""Answers to the exercises of the chapter on solvers."""
+
+import math
+
+import torch
+
+
+def _walk(step, start=lambda n, h: n * h, count=lambda steps: steps):
+    """A walk with a step (F, t, x, h) -> x; mistakes are made in the step, the times or the number of steps."""
+
+    def walk(F, x, h, steps):
+        for n in range(count(steps)):
+            x = step(F, start(n, h), x, h)
+        return x
+
+    return walk
+
+
+def _midpoint(F, t, x, h):
+    return x + h * F(t + h / 2, x + h / 2 * F(t, x))
+
+
+def _single(F, x, h, steps):
+    return _midpoint(F, 0.0, x, h)
+
+
+def _in_place(F, x, h, steps):
+    for n in range(steps):
+        x += h * F(n * h + h / 2, x + h / 2 * F(n * h, x))
+    return x
+
+
+def _recursive(F, x, h, steps, t=0.0):
+    return x if steps == 0 else _recursive(F, _midpoint(F, t, x, h), h, steps - 1, t + h)
+
+
+def _from_halfway(F, t, x, h):
+    half = x + h / 2 * F(t, x)
+    return half + h * F(t + h / 2, half)
+
+
+def _next(h, E, p):
+    return h * min(10, max(0.2, 0.9 * E ** (-1 / p) if E > 0 else 10))
+
+
+def _next_by_cases(h, E, p):
+    if E == 0:
+        return 10 * h
+    wish = 0.9 * h / E ** (1 / p)
+    if wish > 10 * h:
+        return 10 * h
+    return 0.2 * h if wish < 0.2 * h else wish
+
+
+def _bounded(factor, low=0.2, high=10.0):
+    """A controller from a factor of (E, p), with mistakes in the factor or the bounds."""
+    return lambda h, E, p: h * min(high, max(low, factor(E, p) if E > 0 else high))
+
+
+def _implicit(S, x, h, steps):
+    A = torch.eye(len(x), dtype=x.dtype) - h * S
+    for _ in range(steps):
+        x = torch.linalg.solve(A, x)
+    return x
+
+
+def _implicit_by_power(S, x, h, steps):
+    A = torch.eye(len(x), dtype=x.dtype) - h * S
+    return torch.linalg.matrix_power(torch.linalg.inv(A), steps) @ x
+
+
+def _linear(matrix, count=lambda steps: steps):
+    """A walk for a linear field with the matrix of one step, ``matrix(eye, S, h)``."""
+
+    def walk(S, x, h, steps):
+        one_step = matrix(torch.eye(len(x), dtype=x.dtype), S, h)
+        return torch.linalg.matrix_power(one_step, count(steps)) @ x
+
+    return walk
+
+
+def _overwriting(S, x, h, steps):
+    A = torch.eye(len(x), dtype=x.dtype) - h * S
+    for _ in range(steps):
+        x.copy_(torch.linalg.solve(A, x))
+    return x
+
+
+def _diagonal(S, x, h, steps):
+    return x / (1 - h * S.diagonal()) ** steps
+
+
+_inv = torch.linalg.inv
+_SIMPSON = (1 / 6, 2 / 3, 1 / 6)
+
+RIGHT = {
+    "midpoint-walk": (_walk(_midpoint), _recursive),
+    "kutta-third": ((_SIMPSON, (-1, 2)), ([1 / 6, 4 / 6, 1 / 6], [-1.0, 2.0])),
+    "longest-step": ((0.04, 0.283), [2 / 50, math.sqrt(8) / 10], (0.04, 0.2828)),
+    "next-step": (_next, _next_by_cases),
+    "stage-count": ((151, 196), [151.0, 196.0]),
+    "implicit-walk": (_implicit, _implicit_by_power),
+}
+WRONG = {
+    "midpoint-walk": (
+        ("one step too many", _walk(_midpoint, count=lambda steps: steps + 1), "one step too many"),
+        ("one step too few", _walk(_midpoint, count=lambda steps: steps - 1), "one step too few"),
+        ("only one step", _single, "carry x"),
+        ("half the step", _walk(lambda F, t, x, h: x + h / 2 * F(t + h / 2, x + h / 2 * F(t, x))), "whole h"),
+        ("from the point halfway", _walk(_from_halfway), "not from the point halfway"),
+        ("step size missing", _walk(lambda F, t, x, h: x + F(t + h / 2, x + h / 2 * F(t, x))), "step size is missing"),
+        ("residual missing", _walk(lambda F, t, x, h: h * F(t + h / 2, x + h / 2 * F(t, x))), "residual is missing"),
+        ("Euler", _walk(lambda F, t, x, h: x + h * F(t, x)), "Euler's method"),
+        ("whole first step", _walk(lambda F, t, x, h: x + h * F(t + h / 2, x + h * F(t, x))), "goes a whole step"),
+        ("wrong sign", _walk(lambda F, t, x, h: x + h * F(t + h / 2, x - h / 2 * F(t, x))), "instead of"),
+        ("time at the start", _walk(lambda F, t, x, h: x + h * F(t, x + h / 2 * F(t, x))), "it is halfway"),
+        ("time at the end", _walk(lambda F, t, x, h: x + h * F(t + h, x + h / 2 * F(t, x))), "it is halfway"),
+        ("frozen time", _walk(_midpoint, start=lambda n, h: 0.0), "does not move on"),
+        ("number of the step as time", _walk(_midpoint, start=lambda n, h: float(n)), "number of the step"),
+        ("writes into its argument", _in_place, "x = x + ..."),
+        ("called instead of passed", 1.5, "Pass the function itself"),
+    ),
+    "kutta-third": (
+        ("do not sum to one", ((1 / 6, 1 / 3, 1 / 6), (-1, 2)), "sum to one"),
+        ("RK4's weights without one", ((1 / 6, 1 / 3, 1 / 2), (-1, 2)), "Condition 2"),
+        ("trapezoidal rule", ((1 / 2, 0, 1 / 2), (-1, 2)), "Condition 3"),
+        ("midpoint rule", ((0, 1, 0), (-1, 2)), "Condition 3"),
+        ("equal weights", ((1 / 3, 1 / 3, 1 / 3), (-1, 2)), "Condition 3"),
+        ("like RK4", (_SIMPSON, (0, 1)), "starts from the second alone"),
+        ("exchanged row", (_SIMPSON, (2, -1)), "exchanged"),
+        ("sign lost", (_SIMPSON, (1, 2)), "the other one is negative"),
+        ("c2 forgotten", (_SIMPSON, (0.5, 0.5)), "c2 = 1/2"),
+        ("two weights", ((1 / 6, 5 / 6), (-1, 2)), "Give 3 numbers"),
+        ("one tuple", (1 / 6, 2 / 3, 1 / 6), "Give (b1, b2, b3)"),
+    ),
+    "longest-step": (
+        ("the slow eigenvalue", (2.0, 0.283), "fastest eigenvalue"),
+        ("sent to zero", (0.02, 0.283), "at once"),
+        ("RK4's interval", (2.785 / 50, 0.283), "RK4's limit"),
+        ("upside down", (25.0, 0.283), "other way round"),
+        ("negative", (-0.04, 0.283), "positive"),
+        ("RK4 on the real axis", (0.04, 0.2785), "imaginary"),
+        ("not divided", (0.04, 2.83), "divide it"),
+        ("Euler's answer", (0.04, 0.0), "contains a piece"),
+        ("Euler's interval", (0.04, 0.2), "Euler's interval"),
+        ("order three", (0.04, math.sqrt(3) / 10), "order 3"),
+        ("one number", 0.04, "Give 2 numbers"),
+    ),
+    "next-step": (
+        ("sign of the power", _bounded(lambda E, p: 0.9 * E ** (1 / p)), "wrong sign"),
+        ("no caution", _bounded(lambda E, p: E ** (-1 / p)), "caution is missing"),
+        ("no root", _bounded(lambda E, p: 0.9 / E, low=0.0), "p-th root of E"),
+        ("p-th power", _bounded(lambda E, p: 0.9 * E**-p), "not its p-th power"),
+        ("root of order p + 1", _bounded(lambda E, p: 0.9 * E ** (-1 / (p + 1))), "not the (p+1)-th"),
+        ("root of order p - 1", _bounded(lambda E, p: 0.9 * E ** (-1 / (p - 1))), "not the (p-1)-th"),
+        ("the factor", lambda h, E, p: _next(1.0, E, p), "h times it"),
+        ("no upper bound", _bounded(lambda E, p: 0.9 * E ** (-1 / p), high=1e9), "limit the factor from above"),
+        ("no lower bound", _bounded(lambda E, p: 0.9 * E ** (-1 / p), low=0.0), "limit the factor from below"),
+        ("never longer", _bounded(lambda E, p: 0.9 * E ** (-1 / p), high=1.0), "may become longer"),
+        ("caution outside", lambda h, E, p: 0.9 * h * min(10, max(0.2, E ** (-1 / p))), "10, not 9"),
+        ("divides by zero", lambda h, E, p: h * min(10, max(0.2, 0.9 * E ** (-1 / p))), "divides by zero"),
+        ("bounds the step", lambda h, E, p: min(10, max(0.2, 0.9 * h * E ** (-1 / p))), "not the step"),
+        ("called instead of passed", 0.45, "Pass the function itself"),
+    ),
+    "stage-count": (
+        ("start forgotten", (150, 195), "one more"),
+        ("accepted steps alone", (139, 196), "50 steps were tried"),
+        ("four each", (200, 200), "known from the step before"),
+        ("four after a rejection", (155, 196), "still known"),
+        ("first step chosen", (152, 197), "here it is given"),
+        ("a new start for each try", (151, 200), "keeps its first stage"),
+        ("a start too many", (151, 197), "no further step"),
+        ("accepted steps alone, without reuse", (151, 184), "cost evaluations too"),
+        ("no difference", (151, 151), "with reuse"),
+        ("one number", 151, "Give 2 numbers"),
+    ),
+    "implicit-walk": (
+        ("explicit", _linear(lambda eye, S, h: eye + h * S), "explicit Euler"),
+        ("wrong sign", _linear(lambda eye, S, h: _inv(eye + h * S)), "sign is wrong"),
+        ("step size missing", _linear(lambda eye, S, h: _inv(eye - S)), "step size is missing"),
+        ("single step", _linear(lambda eye, S, h: _inv(eye - h * S), lambda steps: 1), "single step"),
+        ("one step too many", _linear(lambda eye, S, h: _inv(eye - h * S), lambda steps: steps + 1), "too many"),
+        ("multiplied", _linear(lambda eye, S, h: eye - h * S), "has to be solved"),
+        ("trapezoidal", _linear(lambda eye, S, h: _inv(eye - h / 2 * S) @ (eye + h / 2 * S)), "trapezoidal"),
+        ("exact", _linear(lambda eye, S, h: torch.linalg.matrix_exp(h * S)), "exact solution"),
+        ("transposed", _linear(lambda eye, S, h: _inv(eye - h * S.T)), "S is transposed"),
+        ("diagonal", _diagonal, "whole linear system"),
+        ("entries inverted", _linear(lambda eye, S, h: 1 / (eye - h * S)), "inverts the entries"),
+        ("writes into its argument", _overwriting, "Make a new tensor"),
+        ("called instead of passed", torch.ones(2), "Pass the function itself"),
+    ),
+}

@@ -1,0 +1,170 @@
+"""Reports: from made-up results, of which all numbers are known, and once from a study that is really run."""
+
+import csv
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from odelib.cli import main
+from odelib.training.job import RESULT, STUDY
+from odelib.training.record import EpochMetrics
+from odelib.training.report import write_report
+from odelib.training.study import read_study
+from odelib.training.tables import latex, markdown
+
+TWO = """
+title: Two rules
+settings:
+  clothes: {options: {epochs: 2}, seeds: 4}
+  words: {options: {preset: shakespeare-char}, seeds: 4, metric: test_loss}
+variants:
+  parallel: {model: {step_rule: euler}}
+  usual: {model: {step_rule: lie-trotter}}
+  rk4_long: {model: {step_rule: rk4}}
+baseline: usual
+swaps:
+  half: {refine: 2}
+claims:
+  - {claim: Parallel is better., better: parallel, than: usual, equal: [parameters]}
+  - {claim: RK4 is better at equal cost., better: rk4_long, than: usual, equal: [FLOPs], settings: [clothes]}
+"""
+ACCURACIES = {
+    "parallel": [0.81, 0.82, 0.83, 0.84],
+    "usual": [0.80, 0.811, 0.819, 0.83],
+    "rk4_long": [0.70, 0.71, 0.72, 0.729],
+}
+
+
+def pretend(folder: Path, text: str = TWO) -> Path:
+    """Write what a finished study leaves."""
+    folder.mkdir()
+    (folder / STUDY).write_text(text)
+    for job in read_study(folder / STUDY).jobs:
+        _, variant, seed = job.name.split("/")
+        accuracy = ACCURACIES[variant][int(seed.removeprefix("seed"))]
+        rk4 = variant == "rk4_long"
+        result = {
+            "job": asdict(job),
+            "options": job.options,
+            "metrics": {"test_accuracy": accuracy, "test_loss": 2.0 - accuracy, "train_loss": 1.0},
+            "swaps": {"half": {"test_accuracy": accuracy - 0.1, "test_loss": 1.5, "nfe": 16.0 if rk4 else 4.0}},
+            "cost": {"parameters": 1234, "nfe": 8.0 if rk4 else 2.0, "flops": 4e6 if rk4 else 1e6},
+            "seconds": 60.0,
+            "provenance": {
+                **{"commit": "abc", "device": "cpu", "processor": "a processor", "threads": 1, "date": "2026-01-02"},
+                "versions": {"torch": "2.0"},
+            },
+        }
+        (folder / job.name / "run").mkdir(parents=True)
+        (folder / job.name / RESULT).write_text(json.dumps(result))
+        epochs = [EpochMetrics(n, 9 * n, 1.0, 0.5, 2.0 - accuracy, accuracy * n / 2, 1e-3, 1.0, 9.0) for n in (1, 2)]
+        lines = [{"record": "header"}, *({"record": "epoch", **asdict(epoch)} for epoch in epochs)]
+        (folder / job.name / "run/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_the_table_has_the_numbers(tmp_path: Path) -> None:
+    write_report(pretend(tmp_path / "two"))
+    with open(tmp_path / "two/report/table.csv") as file:
+        rows = {(row["setting"], row["variant"]): row for row in csv.DictReader(file)}
+    assert len(rows) == 6
+    parallel, usual = rows["clothes", "parallel"], rows["clothes", "usual"]
+    assert float(parallel["mean"]) == pytest.approx(82.5)
+    assert float(parallel["std"]) == pytest.approx(1.2909944)
+    assert float(parallel["difference"]) == pytest.approx(1.0)
+    # The differences are 1, 0.9, 1.1 and 1: their standard error is 0.0408, and t for 3 degrees of freedom is 3.182.
+    assert float(parallel["difference_low"]) == pytest.approx(1 - 3.1824463 * 0.0408248, rel=1e-5)
+    assert usual["difference"] == usual["p_holm"] == ""
+    assert parallel["held_equal"] == "parameters, field evaluations, FLOPs"
+    assert rows["clothes", "rk4_long"]["held_equal"] == "parameters"
+    assert float(rows["words", "parallel"]["mean"]) == pytest.approx(2.0 - 0.825)
+    assert float(rows["words", "parallel"]["difference"]) == pytest.approx(-0.01)
+
+
+def test_the_report_says_what_is_to_be_seen(tmp_path: Path) -> None:
+    text = write_report(pretend(tmp_path / "two")).read_text()
+    assert "24 of 24 runs are done." in text
+    assert "| parallel | 1,234 | 2 | 1 | 4 | 82.50 ± 1.29 | " in text
+    assert "*clothes.* Supported: Over 4 shared seeds, the test accuracy of `parallel` is 1.00 points higher" in text
+    assert "*words.* Supported: Over 4 shared seeds, the test loss of `parallel` is 0.01 lower" in text
+    assert "*clothes.* Not supported: " in text
+    assert "The claim asks for equal FLOPs, which these two variants do not have." in text
+    assert "| rk4_long | half | 16.0 | 61.4" in text
+    assert "24.0 minutes of computing in 24 runs" in text
+    for word in ("Holm", "bootstrap", "Commit: abc", "torch 2.0"):
+        assert word in text
+    assert write_report(tmp_path / "two").read_text() == text
+
+
+def test_every_figure_is_there_and_readable(tmp_path: Path) -> None:
+    path = write_report(pretend(tmp_path / "two"), tmp_path / "elsewhere")
+    assert path == tmp_path / "elsewhere/report.md"
+    for setting in ("clothes", "words"):
+        for kind in ("curves", "compute", "parameters"):
+            figure = tmp_path / "elsewhere" / f"{kind}-{setting}.svg"
+            texts = "".join(ET.parse(figure).getroot().itertext())
+            assert figure.stat().st_size < 100_000
+            assert all(variant in texts for variant in ACCURACIES)
+            assert f"({figure.name})" in path.read_text()
+    assert "MFLOPs" in "".join(ET.parse(tmp_path / "elsewhere/compute-words.svg").getroot().itertext())
+
+
+def test_a_report_of_half_a_study_names_what_is_missing(tmp_path: Path) -> None:
+    folder = pretend(tmp_path / "two")
+    (folder / "clothes/usual/seed3" / RESULT).unlink()
+    (folder / "clothes/usual/seed3/failure.json").write_text("{}")
+    (folder / "words/parallel/seed0" / RESULT).unlink()
+    text = write_report(folder).read_text()
+    assert "22 of 24 runs are done. Missing:" in text
+    assert "- clothes/usual/seed3: failed" in text
+    assert "- words/parallel/seed0: not done yet" in text
+    assert "Over 3 shared seeds, the test accuracy of `parallel`" in text
+
+
+def test_latex_is_escaped_and_markdown_aligned() -> None:
+    table = latex(("a_b", "95 %"), [("x & y", "1 ± 2"), ("–", "{}")])
+    assert r"a\_b & 95 \% \\" in table
+    assert r"x \& y & 1 $\pm$ 2 \\" in table
+    assert r"-- & \{\} \\" in table
+    assert markdown(("a", "b"), [("1", "2")]) == "| a | b |\n| :-- | --: |\n| 1 | 2 |"
+
+
+@pytest.mark.parametrize(("make", "sentence"), [(False, "is not the folder of a study"), (True, "no run of")])
+def test_what_is_no_study_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: bool, sentence: str
+) -> None:
+    if make:
+        (tmp_path / STUDY).write_text(TWO)
+    assert main(["report", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert sentence in line
+
+
+def test_a_damaged_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = pretend(tmp_path / "two")
+    (folder / "clothes/usual/seed3" / RESULT).write_text('{"job"')
+    assert main(["report", str(folder)]) == 2
+    assert "result.json is damaged" in capsys.readouterr().err
+
+
+def test_a_study_and_its_report_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        """
+settings:
+  images: {options: {train_images: 60, epochs: 1, warmup_epochs: 0, model: {dim: 8, num_heads: 2}}, seeds: 2}
+grid:
+  - {parallel: {model: {step_rule: euler}}, usual: {model: {step_rule: lie-trotter}}}
+claims:
+  - {claim: Parallel is better., better: parallel, than: usual}
+"""
+    )
+    out = str(tmp_path / "out")
+    assert main(["study", str(tmp_path / "tiny.yaml"), "--out", out, "--workers", "2"]) == 0
+    assert "4 of 4 runs are done" in capsys.readouterr().out
+    assert main(["report", out]) == 0
+    assert f"the report is {out}/report/report.md" in capsys.readouterr().out
+    text = (tmp_path / "out/report/report.md").read_text()
+    assert "Held equal: parameters, field evaluations, FLOPs." in text

@@ -1,0 +1,315 @@
+"""Studies: what a file means, that nothing is done twice, and that kills and failures cost nothing but time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from odelib.cli import main
+from odelib.training import execute, job, read_metrics
+from odelib.training.execute import local_processes, run_study
+from odelib.training.job import ATTEMPTS, FAILURE, RESULT, read_result, work
+from odelib.training.study import Job, read_study
+
+TINY = """
+title: Tiny
+settings:
+  fashion:
+    options:
+      {preset: fashion-micro, train_images: 60, epochs: 2, device: cpu, model: {dim: 8, num_heads: 2, mlp_ratio: 1}}
+    seeds: 2
+grid:
+  - parallel: {model: {step_rule: euler}}
+    usual: {model: {step_rule: lie-trotter}}
+  - 2x1: {model: {intervals: 2}}
+    1x2: {model: {intervals: 1, steps: 2}}
+variants:
+  plain:
+swaps:
+  half: {refine: 2}
+  adaptive: {tolerance: 1e-1}
+baseline: usual-2x1
+claims:
+  - {claim: Parallel is better., better: parallel-2x1, than: usual-2x1, equal: [parameters], relevant: 1e-2}
+"""
+SMALL = TINY.replace("    1x2: {model: {intervals: 1, steps: 2}}\n", "").replace("variants:\n  plain:\n", "")
+ROOT = Path(__file__).parents[2]
+
+
+class Here(Executor):
+    """Runs what it is given in this process, at once."""
+
+    def submit(self, fn: Any, /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def here() -> Any:
+    with Here() as executor:
+        yield executor
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def began(folder: Path) -> dict[str, int]:
+    """How often each run was begun, by its name."""
+    files = folder.glob(f"*/*/*/{ATTEMPTS}")
+    return {str(path.parent.relative_to(folder)): path.read_text().count("\n") for path in files}
+
+
+# The file
+
+
+def test_the_grid_is_a_product_and_options_lie_over_the_settings(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, TINY))
+    assert list(study.variants) == ["parallel-2x1", "parallel-1x2", "usual-2x1", "usual-1x2", "plain"]
+    assert len(study.jobs) == 10
+    assert [job.name.rpartition("/")[2] for job in study.jobs] == ["seed0"] * 5 + ["seed1"] * 5
+    (chosen,) = [job for job in study.jobs if job.name == "fashion/usual-1x2/seed1"]
+    assert chosen.options == {
+        **{"train_images": 60, "epochs": 2, "device": "cpu", "seed": 1},
+        "model": {"dim": 8, "num_heads": 2, "mlp_ratio": 1.0, "step_rule": "lie-trotter", "intervals": 1, "steps": 2},
+    }
+    assert chosen.swaps == {"half": {"refine": 2}, "adaptive": {"tolerance": 0.1}}
+    (claim,) = study.claims
+    assert (claim.better, claim.settings, claim.relevant) == ("parallel-2x1", ("fashion",), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("title: Tiny", "titel: Tiny", r"line 2: unknown entry of a study 'titel': .*'title'"),
+        ("epochs: 2", "epoch: 2", r"line 6: unknown training option 'epoch': .*'epochs'"),
+        ("step_rule: euler", "step_rul: euler", r"line 9: unknown option of ViT 'step_rul'"),
+        ("seeds: 2", "seeds: many", r"line 7: seeds is 'many', expected how many"),
+        ("seeds: 2", "seeds: [1, 1]", r"line 7: seeds is \[1, 1\]"),
+        ("seeds: 2", "sedes: 2", r"line 7: unknown entry of a setting 'sedes'"),
+        ("baseline: usual-2x1", "baseline: usual-2x2", r"line 18: unknown variant 'usual-2x2'"),
+        ("refine: 2", "refine: half", r"line 16: refine is 'half', expected a whole number"),
+        ("than: usual-2x1", "then: usual-2x1", r"line 20: unknown entry of a claim 'then'.*'than'"),
+        ("better: parallel-2x1", "better: parallel", r"line 20: unknown variant 'parallel'"),
+        ("equal: [parameters]", "equal: [params]", r"unknown thing to hold equal 'params'.*'parameters'"),
+        ("fashion:\n", "fashion: 3\n  other:\n", r"fashion is 3, expected entries"),
+    ],
+)
+def test_mistakes_in_the_file_are_named_with_their_line(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    assert old in TINY
+    with pytest.raises(ValueError, match=sentence):
+        read_study(written(tmp_path, TINY.replace(old, new, 1)))
+
+
+def test_a_study_needs_runs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a study needs at least one entry"):
+        read_study(written(tmp_path, "title: Nothing\n"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_kept_studies_can_be_read(path: Path) -> None:
+    assert read_study(path).claims
+
+
+# Doing it
+
+
+def test_each_run_leaves_a_folder_and_none_is_done_twice(tmp_path: Path) -> None:
+    lines: list[str] = []
+    file, folder = written(tmp_path, SMALL), tmp_path / "out"
+    outcomes = run_study(file, folder, here, say=lines.append)
+    assert [outcome.done for outcome in outcomes] == [True] * 4
+    assert [line.partition(" ")[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert {line.split()[1] for line in lines} == {outcome.name for outcome in outcomes}
+    result = read_result(folder / "fashion/usual-2x1/seed1")
+    head, history = read_metrics(folder / "fashion/usual-2x1/seed1/run")
+    assert result["options"] == head["config"]
+    assert (result["options"]["seed"], result["options"]["model"]["step_rule"]) == (1, "lie-trotter")
+    assert result["metrics"]["test_accuracy"] == history[-1].test_accuracy
+    assert result["swaps"]["half"]["nfe"] == 2 * result["cost"]["nfe"] == 4
+    assert {"commit", "versions", "processor", "date", "threads"} <= result["provenance"].keys()
+
+    lines.clear()
+    run_study(file, folder, here, say=lines.append)
+    assert lines == ["4 of 4 runs are done already"]
+    (folder / "fashion/parallel-2x1/seed0" / RESULT).unlink()
+    run_study(file, folder, here, say=lines.append)
+    assert began(folder) == {
+        **{f"fashion/{variant}-2x1/seed{seed}": 1 for variant in ("parallel", "usual") for seed in (0, 1)},
+        "fashion/parallel-2x1/seed0": 2,
+    }
+
+
+def test_a_study_may_grow_but_not_change(tmp_path: Path) -> None:
+    file, folder = written(tmp_path, SMALL), tmp_path / "out"
+    run_study(file, folder, here, say=lambda line: None)
+    run_study(written(tmp_path, SMALL.replace("seeds: 2", "seeds: 3")), folder, here, say=lambda line: None)
+    assert sorted(began(folder).values()) == [1] * 6
+    written(tmp_path, SMALL.replace("epochs: 2", "epochs: 3"))
+    with pytest.raises(ValueError, match=r"seed0 is of another configuration \(epochs is 2 there and 3 here\)"):
+        run_study(file, folder, here)
+    written(tmp_path, SMALL.replace("refine: 2", "refine: 3"))
+    run_study(file, folder, here, say=lambda line: None)  # what is trained already is only measured again
+    assert read_result(folder / "fashion/usual-2x1/seed1")["swaps"]["half"]["nfe"] == 6
+
+
+def test_failed_runs_are_listed_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, SMALL.replace("step_rule: euler", "step_rule: rk5"))
+    argv = ["study", str(file), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(argv) == 1
+    out = capsys.readouterr().out
+    assert "2 of 4 runs are done in" in out
+    assert "failed: fashion/parallel-2x1/seed0: unknown step rule 'rk5': the nearest valid name is 'rk4'" in out
+    failure = json.loads((tmp_path / "out/fashion/parallel-2x1/seed0" / FAILURE).read_text())
+    assert "unknown step rule" in failure["message"]
+    assert "Traceback" in failure["traceback"]
+
+
+def test_a_worker_without_the_folder_says_so(tmp_path: Path) -> None:
+    outcome = work(Job("a/b/seed0", {}, {}), str(tmp_path / "elsewhere"), 1)
+    assert not outcome.done
+    assert "this worker sees no" in outcome.message
+
+
+def test_a_run_whose_process_always_dies_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deadly(chosen: Job, study: str, threads: int) -> job.Outcome:
+        if chosen.name == "fashion/usual-2x1/seed0":
+            folder = Path(study) / chosen.name
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(folder / ATTEMPTS, "a") as attempts:
+                attempts.write("{}\n")
+            raise ConnectionError("the process died")
+        return work(chosen, study, threads)
+
+    monkeypatch.setattr(execute, "work", deadly)
+    outcomes = run_study(written(tmp_path, SMALL), tmp_path / "out", here, say=lambda line: None)
+    assert [outcome.name for outcome in outcomes if not outcome.done] == ["fashion/usual-2x1/seed0"]
+    assert began(tmp_path / "out")["fashion/usual-2x1/seed0"] == execute.MOST_DEATHS
+
+
+LONG = SMALL.replace("epochs: 2", "epochs: 40")
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "odelib", "study", str(folder / "tiny.yaml"), "--out", str(folder / "out"), *options]
+    return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(what: Any, seconds: float = 120.0) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if what():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came")
+
+
+def in_mid_run(folder: Path) -> bool:
+    """Whether a run has checkpoints and no result."""
+    runs = folder.glob("out/fashion/*/*/run/metrics.jsonl")
+    return any(path.read_text().count("\n") > 3 and not (path.parents[1] / RESULT).exists() for path in runs)
+
+
+def finals(folder: Path) -> dict[str, Any]:
+    return {str(p.parent.relative_to(folder)): read_result(p.parent)["metrics"] for p in folder.glob(f"*/*/*/{RESULT}")}
+
+
+def test_a_killed_study_goes_on_and_repeats_no_finished_run(tmp_path: Path) -> None:
+    written(tmp_path, LONG)
+    process = start(tmp_path, "--workers", "1")
+    try:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("[1/4]"))
+        wait_for(lambda: in_mid_run(tmp_path))
+    finally:
+        process.kill()  # SIGKILL: nothing can be tidied up
+        process.wait()
+    finished = {path.parent for path in tmp_path.glob(f"out/*/*/*/{RESULT}")}
+    before = {path: (path / RESULT).read_bytes() for path in finished}
+    assert 1 <= len(finished) < 4
+    again = start(tmp_path, "--workers", "1")
+    out, _ = again.communicate(timeout=200)
+    assert again.returncode == 0, out
+    assert f"{len(finished)} of 4 runs are done already" in out
+    assert all((path / RESULT).read_bytes() == content for path, content in before.items())
+    counts = began(tmp_path / "out")
+    assert all(counts[str(path.relative_to(tmp_path / "out"))] == 1 for path in finished)
+    # Broken off or not, the numbers are those of a study that was never stopped.
+    run_study(tmp_path / "tiny.yaml", tmp_path / "straight", local_processes(1), say=lambda line: None)
+    assert finals(tmp_path / "out") == finals(tmp_path / "straight")
+
+
+def test_a_killed_worker_process_costs_nothing_but_time(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    written(tmp_path, LONG)
+    process = start(tmp_path, "--workers", "1")
+    try:
+        wait_for(lambda: in_mid_run(tmp_path))
+        workers = [
+            child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
+        ]
+        os.kill(workers[0].pid, signal.SIGKILL)
+        out, _ = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "4 of 4 runs are done" in out
+    assert 2 in began(tmp_path / "out").values()
+
+
+def test_two_studies_in_one_folder_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from odelib.training.folder import hold_folder
+
+    file = written(tmp_path, SMALL)
+    (tmp_path / "out").mkdir()
+    with hold_folder(tmp_path / "out"):
+        assert main(["study", str(file), "--out", str(tmp_path / "out")]) == 2
+    assert "is being written by process" in capsys.readouterr().err
+
+
+# A cluster
+
+
+def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    file = written(tmp_path, SMALL)
+    argv = [sys.executable, "-m", "odelib", "study", str(file), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*argv, "--scheduler", "tcp://127.0.0.1:9"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "odelib: error: the scheduler tcp://127.0.0.1:9 does not answer" in done.stderr
+    assert "nothing is lost" in done.stderr
+
+
+def test_a_cluster_survives_the_death_of_a_worker_in_mid_run(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    file = written(tmp_path, LONG)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
+    ) as cluster:
+        process = start(tmp_path, "--scheduler", cluster.scheduler_address)
+        try:
+            wait_for(lambda: in_mid_run(tmp_path))
+            pids = [worker.process.pid for worker in cluster.workers.values()]
+            os.kill(pids[0], signal.SIGKILL)
+            out, _ = process.communicate(timeout=240)
+        finally:
+            process.kill()
+    assert process.returncode == 0, out
+    assert "4 of 4 runs are done" in out
+    run_study(file, tmp_path / "straight", local_processes(1), say=lambda line: None)
+    assert finals(tmp_path / "out") == finals(tmp_path / "straight")

@@ -1,0 +1,62 @@
+"""Other solvers on trained weights: exactly the same weights, and tolerances that are kept."""
+
+import copy
+
+import pytest
+import torch
+
+from odelib.models import CausalLM, CausalLMConfig, EncoderDecoder, EncoderDecoderConfig, ViT, ViTConfig
+from odelib.training.swap import rule_of, swap
+
+
+@pytest.fixture
+def model() -> ViT:
+    torch.manual_seed(0)
+    return ViT(ViTConfig.preset("micro")).eval()
+
+
+@torch.no_grad()
+def test_a_smaller_tolerance_comes_closer_and_costs_more(model: ViT) -> None:
+    images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    exact = swap(copy.deepcopy(model), "rk4", refine=64)(images)
+    errors, evaluations = [], []
+    for tolerance in (1e-1, 1e-3, 1e-5):
+        adaptive = swap(copy.deepcopy(model), tolerance=tolerance)
+        errors.append((adaptive(images) - exact).abs().max().item())
+        evaluations.append(adaptive.nfe)
+        assert rule_of(adaptive) == "tsit5"
+    assert errors[2] < errors[1] < 1e-2
+    assert errors[2] < 1e-4
+    assert evaluations == sorted(evaluations)
+
+
+@torch.no_grad()
+def test_equal_steps_are_those_of_the_depth_block(model: ViT) -> None:
+    images = torch.rand(2, 1, 28, 28)
+    other = copy.deepcopy(model)
+    other.depth.swap("heun", refine=3)
+    assert torch.equal(swap(model, "heun", refine=3)(images), other(images))
+    assert rule_of(model) == "heun"
+    assert model.nfe == 2 * 3 * 2
+
+
+@torch.no_grad()
+def test_causal_and_crossed_fields_are_swapped_too() -> None:
+    sizes = {"dim": 8, "num_heads": 2, "intervals": 1, "vocab_size": 11, "max_tokens": 9}
+    tokens = torch.arange(6).reshape(2, 3)
+    language, translator = (
+        CausalLM(CausalLMConfig(**sizes)).eval(),
+        EncoderDecoder(EncoderDecoderConfig(**sizes)).eval(),
+    )
+    for model, inputs in ((language, (tokens,)), (translator, (tokens, tokens, tokens > 0))):
+        exact = swap(copy.deepcopy(model), "rk4", refine=64)(*inputs)
+        adaptive = swap(copy.deepcopy(model), "dopri5", tolerance=1e-5)
+        torch.testing.assert_close(adaptive(*inputs), exact, atol=1e-3, rtol=1e-3)
+        assert rule_of(adaptive) == "dopri5"
+
+
+def test_what_cannot_be_is_refused(model: ViT) -> None:
+    with pytest.raises(ValueError, match=r"refine is 2 and tolerance is 0\.1: give one of the two"):
+        swap(model, refine=2, tolerance=0.1)
+    with pytest.raises(ValueError, match="unknown step rule 'rk5'"):
+        swap(model, "rk5")
