@@ -90,10 +90,14 @@ class Sides:
         return self._next(t, -self.sign)
 
     def _next(self, t: float, sign: float) -> float:
-        # On the host, so that it compiles: the numbers near t are multiples of this spacing.
+        # On the host, so that it compiles. First the number of the dtype nearest to t, whose own spacing then counts:
+        # it may lie beyond a power of two, where the numbers are twice as far apart.
+        near = round(t / self._spacing(t)) * self._spacing(t)
+        return near + sign * self._spacing(near)
+
+    def _spacing(self, t: float) -> float:
         limits = torch.finfo(self.dtype)
-        spacing = math.ldexp(limits.eps, math.frexp(t)[1] - 1) if abs(t) > limits.tiny else limits.tiny
-        return (round(t / spacing) + int(sign)) * spacing
+        return math.ldexp(limits.eps, math.frexp(t)[1] - 1) if abs(t) > limits.tiny else limits.tiny
 
 
 def equal_steps(times: Sequence[float], steps: int) -> Iterator[tuple[float, float, float]]:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from odelib.analysis import convergence_order
@@ -89,6 +89,7 @@ def test_grids_out_of_range_are_refused(options, sentence):
     dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16, torch.float16]),
     sign=st.sampled_from([-1.0, 1.0]),
 )
+@example(t=1 - 2**-53, dtype=torch.bfloat16, sign=1.0)
 def test_the_sides_of_a_time_are_numbers_of_the_dtype_just_beside_it(t, dtype, sign):
     if dtype == torch.float16:
         t = t / 1e3
