@@ -68,6 +68,8 @@ class Counted(nn.Module):
         self.log: list[tuple[int, bool]] = []
         if hasattr(field, "terms"):
             self.terms = tuple(partial(self._term, i) for i in range(len(field.terms)))
+        if hasattr(field, "draw"):
+            self.draw = lambda y: self  # the fields here are in evaluation and draw nothing
 
     def _term(self, i: int, t: Any, y: Tensor) -> Tensor:
         self.log.append((i, torch.is_grad_enabled()))

@@ -33,21 +33,24 @@ def like(y: Leaves, tensors: Sequence[Tensor]) -> Leaves:
 def combine(y: Leaves, h: float, weights: Pairs, stages: Sequence[Any]) -> Any:
     """Return y + h sum_i weight_i stage_i over the (i, weight_i) pairs; dtype and shape of ``y``."""
     if isinstance(y, Tensor):
-        if y.dtype in HALF:
-            return _sum(y.float(), h, weights, stages).to(y.dtype)
-        return _sum(y, h, weights, stages)
+        if y.dtype not in HALF:
+            return _sum(y, h, weights, stages)
+        return _sum(y.float(), h, weights, stages).to(y.dtype)
     return tuple(combine(leaf, h, weights, [k[n] for k in stages]) for n, leaf in enumerate(y))
 
 
 def _sum(total: Tensor, h: float, weights: Pairs, stages: Sequence[Tensor]) -> Tensor:
-    fresh = False
-    for i, weight in weights:
-        if fresh:
-            total.add_(stages[i], alpha=h * weight)
-        else:
+    if not weights:
+        return total
+    i, weight = weights[0]
+    total = total.add(stages[i], alpha=h * weight)
+    if total.requires_grad:
+        for i, weight in weights[1:]:
             total = total.add(stages[i], alpha=h * weight)
-            # From here on the sum is no one else's and may grow in place; on a graph that would be slower.
-            fresh = not total.requires_grad
+    else:
+        # The sum is no one else's and may grow in place; on a graph that would be slower.
+        for i, weight in weights[1:]:
+            total.add_(stages[i], alpha=h * weight)
     return total
 
 

@@ -75,7 +75,7 @@ class ExplicitRungeKutta:
             end: The time that stages at the end of the step see; t + h by default.
         """
         values = [field(t, y) if first is None else first]
-        for node, weights in self.tableau.stage_pairs[: self.tableau.evaluations - 1]:
+        for node, weights in self.tableau.inner_pairs:
             time = end if end is not None and node == 1.0 else t + node * h
             values.append(field(time, combine(y, h, weights, values)))
         return values

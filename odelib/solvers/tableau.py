@@ -45,6 +45,8 @@ class Tableau:
     dense_order: int = 0
     stage_pairs: tuple[tuple[float, "Pairs"], ...] = field(init=False, repr=False, compare=False)
     """For each stage after the first: its time c_i and the (stage, weight) pairs of row i that are not zero."""
+    inner_pairs: tuple[tuple[float, "Pairs"], ...] = field(init=False, repr=False, compare=False)
+    """The same for those stages alone that the result needs."""
     result_pairs: "Pairs" = field(init=False, repr=False, compare=False)
     """The (stage, weight) pairs of ``b`` that are not zero."""
     error_pairs: "Pairs" = field(init=False, repr=False, compare=False)
@@ -76,6 +78,7 @@ class Tableau:
                 self._must_sum(f"row {i} of b_dense", row, weight)
         # The loops run over these: zeros would cost an operation on the state each.
         object.__setattr__(self, "stage_pairs", tuple((c, pairs(a)) for c, a in zip(self.c, self.a, strict=True))[1:])
+        object.__setattr__(self, "inner_pairs", self.stage_pairs[: self.evaluations - 1])
         object.__setattr__(self, "result_pairs", pairs(self.b))
         object.__setattr__(self, "error_pairs", pairs(self.b_error or ()))
 

@@ -136,7 +136,9 @@ def follow(
     waiting: Sequence[float] = problem.times[1:]
     sign, asked = problem.sign, 0
     into.reached = problem.times[0]
-    for number, (step, probes) in enumerate(problem.walk(y, draws, counts, watchers)):
+    number = -1
+    for step, probes in problem.walk(y, draws, counts, watchers):
+        number += 1
         if keep is not None:
             keep(number, step)
         found = [] if search is None else search.in_step(step, probes)
@@ -151,3 +153,5 @@ def follow(
         if found and problem.events[found[-1][1]].terminal:
             into.stopped = True
             return
+        # The memory of its stages is then free for the next step.
+        del step

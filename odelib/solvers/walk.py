@@ -192,6 +192,7 @@ class AdaptiveWalk:
                 step, size, probes = self._accepted(field, carry, size, stop)
                 yield step, probes
                 self.t, self.y, carry = step.end, step.y1, step.carry
+                del step
 
     def _field(self) -> tuple[Callable[[float, Any], Any], bool]:
         """Return the field of the next step, and whether it is another one than that of the step before."""
