@@ -104,7 +104,7 @@ class Adaptive:
 
     rtol: Any = 1e-5
     atol: Any = 1e-7
-    controller: str | Controller = "PI"
+    controller: str | Controller = "I"
     norm: Callable[[Any], Tensor] | None = None
     first_step: float | None = None
     min_step: float = 0.0
