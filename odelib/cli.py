@@ -96,7 +96,7 @@ class _Train(RunOptions):
         config, task = prepared.config, prepared.task
         print(f"training on {task.name} ({prepared.note or 'official set'}); run folder {self.folder}")
         result = train_prepared(prepared, self.folder, resume=self.resume, tensorboard=self.tensorboard)
-        scores = "".join(f", {name} {value:.2f}" for name, value in prepared.scores(result.model).items())
+        scores = "".join(f", {name} {value:.4g}" for name, value in prepared.scores(result.model).items())
         print(
             f"test accuracy {result.test_accuracy:.4f}{scores} after {config.epochs} epochs"
             f" in {result.seconds:.0f} seconds; run folder {self.folder}"
@@ -133,7 +133,7 @@ class _Evaluate:
         runtime, model = prepared.runtime, model.to(prepared.runtime.device)
         loss, accuracy = measure(model, prepared.task.test(), runtime=runtime)
         count = sum(batch.count for batch in prepared.task.test())
-        scores = "".join(f", {name} {value:.2f}" for name, value in prepared.scores(model).items())
+        scores = "".join(f", {name} {value:.4g}" for name, value in prepared.scores(model).items())
         print(
             f"test accuracy {accuracy:.4f}, test loss {loss:.4f} nats{scores} on {count} {prepared.task.unit}; "
             f"step rule {rule_of(model)}, {model.nfe:g} field evaluations"

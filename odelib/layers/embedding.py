@@ -1,8 +1,48 @@
 """From an image or a text to vectors: the initial state of the differential equation."""
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+
+from odelib.names import choose
+
+STEMS = ("patch", "conv")
+
+
+def check_stem(stem: str, patch_size: int) -> None:
+    """Refuse a stem that there is not, or that cannot make patches of this size.
+
+    Raises:
+        ValueError: It is so.
+    """
+    if choose(stem, STEMS, "stem") == "conv" and (patch_size < 2 or patch_size.bit_count() != 1):
+        raise ValueError(
+            f"patch_size is {patch_size} with stem='conv', which halves the image: choose 2, 4, 8 or another power of "
+            "2, or stem='patch'"
+        )
+
+
+def convolutional_stem(in_channels: int, dim: int, patch_size: int) -> nn.Sequential:
+    """Return convolutions that halve the image until a pixel stands for a patch, then a linear map per pixel.
+
+    3x3 convolutions of stride 2 with doubling channels, and one of 1x1 (Xiao et al. 2021, Early Convolutions Help
+    Transformers See Better, arXiv 2106.14881), here with GELU and without batch normalisation.
+
+    Input: (batch, in_channels, side, side). Output: (batch, dim, side / patch_size, side / patch_size).
+
+    Args:
+        in_channels: Channels of the image.
+        dim: Width of a token.
+        patch_size: Side of a patch in pixels, a power of 2.
+    """
+    halvings = patch_size.bit_length() - 1
+    widths = [in_channels, *(max(dim // 2**left, 1) for left in reversed(range(halvings)))]
+    parts: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        parts += [nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1), nn.GELU()]
+    return nn.Sequential(*parts, nn.Conv2d(dim, dim, kernel_size=1))
 
 
 class PatchEmbedding(nn.Module):
@@ -17,12 +57,15 @@ class PatchEmbedding(nn.Module):
         in_channels: Channels of the image.
         dim: Width of a token.
         class_token: Whether a learned token that belongs to no patch is put in front.
+        stem: "patch": one linear map of each patch. "conv": a `convolutional_stem`.
 
     Raises:
-        ValueError: ``image_size`` is not a multiple of ``patch_size``.
+        ValueError: ``image_size`` is not a multiple of ``patch_size``, or that is no power of 2 with the stem "conv".
     """
 
-    def __init__(self, image_size: int, patch_size: int, in_channels: int, dim: int, class_token: bool) -> None:
+    def __init__(
+        self, image_size: int, patch_size: int, in_channels: int, dim: int, class_token: bool, stem: str = "patch"
+    ) -> None:
         super().__init__()
         if patch_size < 1 or image_size % patch_size:
             raise ValueError(
@@ -31,7 +74,12 @@ class PatchEmbedding(nn.Module):
             )
         self.shape = (in_channels, image_size, image_size)
         self.tokens = (image_size // patch_size) ** 2 + class_token
-        self.patch = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+        check_stem(stem, patch_size)
+        self.patch = (
+            convolutional_stem(in_channels, dim, patch_size)
+            if stem == "conv"
+            else nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+        )
         self.class_token = nn.Parameter(torch.empty(1, 1, dim)) if class_token else None
         self.position = nn.Parameter(torch.empty(1, self.tokens, dim))
         nn.init.trunc_normal_(self.position, std=0.3)  # of the size of the tokens, so that places differ from the start

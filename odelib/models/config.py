@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from odelib.layers import DepthSchedule
+from odelib.layers.embedding import check_stem
 from odelib.layers.field import NORMS, PLACES
 from odelib.layers.mlp import ACTIVATIONS
 from odelib.names import check_keys, choose
@@ -126,6 +127,8 @@ class ViTConfig(TransformerConfig):
     """Number of classes."""
     pool: Literal["mean", "class"] = "mean"
     """What the head reads: the mean of all tokens, or a class token."""
+    stem: Literal["patch", "conv"] = "patch"
+    """How pixels become tokens: one linear map of each patch, or some 3x3 convolutions of stride 2."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,6 +139,7 @@ class ViTConfig(TransformerConfig):
                 f"image_size {self.image_size} is not divisible by patch_size {self.patch_size}: "
                 "choose a patch_size that divides it"
             )
+        check_stem(self.stem, self.patch_size)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "ViTConfig":

@@ -7,7 +7,8 @@ from torch import Tensor
 
 # (their name, ours), applied to the beginning of a parameter's name.
 _TIMM = (
-    ("patch_embed.proj", "embed.patch"),
+    ("patch_embed.proj.weight", "embed.patch.weight"),
+    ("patch_embed.proj.bias", "embed.patch.bias"),
     ("cls_token", "embed.class_token"),
     ("pos_embed", "embed.position"),
     ("blocks.{i}.norm1", "depth.fields.{i}.attention.norm"),
@@ -43,7 +44,8 @@ def _rename(state: Mapping[str, Tensor], pairs: Sequence[tuple[str, str]], sourc
         else:
             raise ValueError(
                 f"the parameter {name!r} has no counterpart: expected a state dict of {source}; "
-                "models with further parts (distillation token, register tokens, layer scale) are not covered"
+                "models with further parts (distillation token, register tokens, layer scale, convolutional stem) are "
+                "not covered"
             )
     return renamed
 

@@ -18,6 +18,10 @@ class CausalLM(nn.Module):
 
     Input: (batch, tokens), integers. Output: logits of each next token, (batch, tokens, vocab_size).
 
+    On steps of fixed size, no logit depends on a later token. With ``config.tolerance`` all tokens share the steps that
+    the largest of their errors allows, so that a later token can change earlier logits, by as much as the tolerance
+    permits.
+
     Args:
         config: What is solved, how, and over which depth.
     """

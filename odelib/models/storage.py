@@ -180,6 +180,7 @@ def _values(shapes: _Shapes, config: Any) -> dict[str, Any]:
         "in_channels": lambda: shapes["embed.patch.weight"][1],
         "patch_size": lambda: shapes["embed.patch.weight"][2],
         "image_size": lambda: _side(shapes) * shapes["embed.patch.weight"][2],
+        "stem": lambda: "patch" if "embed.patch.weight" in shapes else "conv",
         "pool": lambda: "class" if "embed.class_token" in shapes else "mean",
         "vocab_size": lambda: shapes["embed.token.weight"][0],
         "max_tokens": lambda: shapes["embed.position"][0],

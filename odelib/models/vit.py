@@ -23,7 +23,7 @@ class ViT(nn.Module):
         super().__init__()
         self.config = config
         self.embed = PatchEmbedding(
-            config.image_size, config.patch_size, config.in_channels, config.dim, config.pool == "class"
+            config.image_size, config.patch_size, config.in_channels, config.dim, config.pool == "class", config.stem
         )
         self.depth = make_depth(config)
         self.norm = make_norm(config)

@@ -24,18 +24,23 @@ class AdjointField:
         form: A state, for its form.
         parameters: The tensors that the field depends on.
         in_state: Whether the parameters' integral is part of the state: (y, a, q), dq/dt = -(df/dtheta)^T a.
+        sums: Where the integral of all steps is summed up; None where steps can be rejected: then each has its own.
     """
 
-    def __init__(self, field: Any, form: Leaves, parameters: tuple[Tensor, ...], in_state: bool) -> None:
+    def __init__(
+        self, field: Any, form: Leaves, parameters: tuple[Tensor, ...], in_state: bool, sums: Sums | None
+    ) -> None:
         self.field, self.form, self.parameters, self.in_state = field, form, parameters, in_state
         self.newest: tuple[Tensor | None, ...] = ()
-        self.sums = Sums(parameters)
+        self.own = sums is None
+        self.sums = Sums(parameters) if sums is None else sums
         self._weights: tuple[float, ...] = ()
         self._h, self._stage = 0.0, 0
 
     def begin(self, h: float, weights: tuple[float, ...], first: tuple[Tensor | None, ...] | None) -> None:
         """Begin the quadrature of one step; ``first`` is the integrand at its first stage, if that is known."""
-        self.sums = Sums(self.parameters)
+        if self.own:
+            self.sums = Sums(self.parameters)
         self._h, self._weights, self._stage = h, weights, 0
         if first is not None:
             self._add(first)
@@ -205,7 +210,8 @@ class SolveAdjoint:
         self, start: float, stop: float, y: Leaves, adjoint: list[Tensor], sums: Sums, count: int
     ) -> list[Tensor]:
         """Return the adjoint at ``stop``; add the parameters' integral over the interval to ``sums``."""
-        field = AdjointField(self.problem.field, self.form, self.parameters, not self.mode.seminorm)
+        into = None if isinstance(self.back.steps, Adaptive) else sums
+        field = AdjointField(self.problem.field, self.form, self.parameters, not self.mode.seminorm, into)
         state = (*(leaf.detach() for leaf in leaves_of(y)), *adjoint)
         if not self.mode.seminorm:
             state = (*state, *(torch.zeros_like(p) for p in self.parameters))
@@ -215,7 +221,7 @@ class SolveAdjoint:
         result: tuple[Tensor, ...] = state
         for step, _ in problem.walk(state, Draws(field), Counts(), problem.watchers):
             result = step.y1
-            if self.mode.seminorm:
+            if self.mode.seminorm and field.own:
                 sums.add(field.sums.totals)
         if not self.mode.seminorm:
             sums.add(result[2 * count :])

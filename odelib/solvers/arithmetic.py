@@ -95,6 +95,13 @@ def read(scalars: Sequence[Tensor]) -> list[float]:
     return torch.stack([scalar.double() for scalar in scalars]).tolist()
 
 
+def stacked(form: Leaves, states: Sequence[Leaves]) -> Leaves:
+    """Return states of the form of ``form`` with a new first dimension, leaf by leaf."""
+    if isinstance(form, Tensor):
+        return torch.stack(states)  # type: ignore[arg-type]
+    return tuple(torch.stack([state[n] for state in states]) for n in range(len(form)))
+
+
 class Tree:
     """How a state given as a tree (tuple, list, dict, nested) becomes the leaves that the solvers see, and back.
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.solvers.arithmetic import Leaves, leaves_of, like
+from odelib.solvers.arithmetic import Leaves, Tree, leaves_of, like, stacked
 from odelib.solvers.motion import first_order, moved, slopes_at
 from odelib.solvers.runge_kutta import Step
 
@@ -156,3 +156,18 @@ def with_gradient(event: Event, field: Any, t: float, y: Leaves) -> tuple[Tensor
     moving = event.function(time, y)
     shift = first_order(-(moving - moving.detach()).double() / rate)
     return time + shift, moved(y, slopes, shift)
+
+
+def sorted_crossings(
+    tree: Tree, found: Sequence[tuple[int, Tensor, Leaves]], events: Sequence[Event]
+) -> tuple[Crossings, ...]:
+    """Return the crossings, given as (number of the event, time, state), event by event."""
+    result = []
+    for number in range(len(events)):
+        mine = [(t, y) for event, t, y in found if event == number]
+        device = leaves_of(tree.y0)[0].device
+        ts = torch.stack([t for t, _ in mine]) if mine else torch.empty(0, dtype=torch.float64, device=device)
+        none = like(tree.y0, [leaf[None][:0] for leaf in leaves_of(tree.y0)])
+        ys = stacked(tree.y0, [y for _, y in mine]) if mine else none
+        result.append(Crossings(ts, tree.tree(ys)))
+    return tuple(result)

@@ -216,4 +216,6 @@ class WithTensorTime(Wrapped):
         """Return field(tensor of t, y)."""
         if not isinstance(t, Tensor):
             t = torch.full((), t, dtype=self.dtype, device=self.device)
-        return self.field(t, y)
+        dy = self.field(t, y)
+        # torchdiffeq takes a list for a state that is a tuple.
+        return tuple(dy) if isinstance(y, tuple) and isinstance(dy, list) else dy

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from odelib.solvers.adjoint import SolveAdjoint
-from odelib.solvers.arithmetic import Leaves, Tree, leaves_of, like
+from odelib.solvers.arithmetic import Leaves, Tree, leaves_of, like, stacked
 from odelib.solvers.checks import check_finite, check_rule, check_times, readable
 from odelib.solvers.control import Adaptive
 from odelib.solvers.draws import Draws
 from odelib.solvers.errors import SolverError
-from odelib.solvers.events import Crossings, Event, with_gradient
+from odelib.solvers.events import Event, sorted_crossings, with_gradient
 from odelib.solvers.fields import Checked, CheckedOnce, Field, InUnitTime
 from odelib.solvers.gradients import (
     Adjoint,
@@ -133,7 +133,8 @@ def solve(
     problem = Problem(tree.field(field), method, grid, steps, watchers or Watchers(), some)
     clock = times if isinstance(times, Tensor) and times.requires_grad and torch.is_grad_enabled() else None
     if len(grid) == 1:
-        return Solution(grid, tree.tree(_stack(tree.y0, [tree.y0])), Stats(0, 0, 0), events=_crossings(tree, [], some))
+        here, none = tree.tree(stacked(tree.y0, [tree.y0])), sorted_crossings(tree, [], some)
+        return Solution(grid, here, Stats(0, 0, 0), events=none)
     return _Solver(problem, tree, mode, field, parameters, clock).solution()
 
 
@@ -235,13 +236,18 @@ class _Solver:
         for what, there in refused.items():
             if there:
                 raise ValueError(f"step control per sample does not go with {what}: set per_sample=False")
-        lanes = PerSample(CheckedOnce(problem.field), rule, control, problem.times)
-        states = lanes.outputs(self.tree.y0)
-        smallest, largest, accepted = torch.stack(
-            [lanes.smallest.min(), lanes.largest.max(), lanes.accepted.max().double()]
-        ).tolist()
-        stats = Stats(lanes.nfe, lanes.steps, int(accepted), lanes.steps - int(accepted), smallest, largest)
-        return Solution(problem.times, self.tree.tree(_stack(self.tree.y0, [self.tree.y0, *states])), stats)
+        lanes, tree = PerSample(CheckedOnce(problem.field), rule, control, problem.times), self.tree
+
+        def reached(number: int, status: str) -> Solution:
+            states = stacked(tree.y0, [tree.y0, *lanes.states(number)])
+            return Solution(problem.times[: number + 1], tree.tree(states), lanes.stats(), status)
+
+        try:
+            lanes.run(tree.y0)
+        except SolverError as error:
+            error.solution = reached(lanes.reached(), "failed")
+            raise
+        return reached(len(problem.times) - 1, "success")
 
     def _in_unit_time(self, y: Leaves) -> list[Leaves]:
         """Solve each interval in its own time from 0 to 1, so that the times are parameters of the field."""
@@ -277,10 +283,10 @@ class _Solver:
             ys.append(state)
         return Solution(
             tuple(ts),
-            self.tree.tree(_stack(self.tree.y0, ys)),
+            self.tree.tree(stacked(self.tree.y0, ys)),
             Stats.of(self.counts, problem.rule),
             status,
-            _crossings(self.tree, crossings, problem.events),
+            sorted_crossings(self.tree, crossings, problem.events),
         )
 
 
@@ -290,27 +296,5 @@ def _moved(field: Any, t: float, y: Leaves, time: Tensor) -> Leaves:
     return moved(y, slopes_at(field, t, y), shift - shift.detach())
 
 
-def _stack(form: Leaves, states: Sequence[Leaves]) -> Leaves:
-    if isinstance(form, Tensor):
-        return torch.stack(states)  # type: ignore[arg-type]
-    return tuple(torch.stack([state[n] for state in states]) for n in range(len(form)))
-
-
 def _on_leaves(event: Event, tree: Tree) -> Event:
     return replace(event, function=lambda t, y: event.function(t, tree.tree(y)))
-
-
-def _crossings(tree: Tree, found: list[tuple[int, Tensor, Leaves]], events: Sequence[Event]) -> tuple[Crossings, ...]:
-    """Sort the crossings by event."""
-    result = []
-    for number in range(len(events)):
-        mine = [(t, y) for event, t, y in found if event == number]
-        device = leaves_of(tree.y0)[0].device
-        ts = torch.stack([t for t, _ in mine]) if mine else torch.empty(0, dtype=torch.float64, device=device)
-        ys = (
-            _stack(tree.y0, [y for _, y in mine])
-            if mine
-            else like(tree.y0, [leaf[None][:0] for leaf in leaves_of(tree.y0)])
-        )
-        result.append(Crossings(ts, tree.tree(ys)))
-    return tuple(result)

@@ -16,6 +16,7 @@ from odelib.solvers.arithmetic import HALF, Leaves, leaves_of, like, weighted
 from odelib.solvers.control import Adaptive, Controller
 from odelib.solvers.errors import SolverError
 from odelib.solvers.runge_kutta import ExplicitRungeKutta
+from odelib.solvers.solution import Stats
 
 _TINY = 1e-30
 
@@ -63,8 +64,24 @@ class PerSample:
         self.times, self.sign = times, math.copysign(1.0, times[-1] - times[0])
         self.nfe = self.steps = 0
 
-    def outputs(self, y: Leaves) -> list[Leaves]:
-        """Return the states at the times after the first.
+    def stats(self) -> Stats:
+        """Return what it cost so far: the largest number of accepted steps of a sample, sizes over all samples."""
+        lanes = self.lanes
+        sizes = [lanes.smallest.min(), lanes.largest.max(), lanes.accepted.max().double()]
+        smallest, largest, accepted = torch.stack(sizes).tolist()
+        smallest = smallest if accepted else 0.0
+        return Stats(self.nfe, self.steps, int(accepted), self.steps - int(accepted), smallest, largest)
+
+    def reached(self) -> int:
+        """Return how many of the times after the first all samples have reached."""
+        return int(self.lanes.asked.min())
+
+    def states(self, number: int) -> list[Leaves]:
+        """Return the states at that many of the times after the first."""
+        return [like(self.form, [leaf[i] for leaf in self.found]) for i in range(number)]
+
+    def run(self, y: Leaves) -> None:
+        """Integrate through all times.
 
         Raises:
             SolverError: A step became too small, or there were too many.
@@ -79,6 +96,7 @@ class PerSample:
         size = self._first_size(t, y, first)
         lanes = Lanes(t, size, none, [nothing, nothing], none, most, torch.zeros_like(t))
         rows, found = torch.arange(batch, device=device), [self._empty(leaf) for leaf in leaves_of(y)]
+        self.form, self.lanes, self.found = y, lanes, found
         while True:
             before = replace(lanes), y, first, list(found)
             y, first, landed, going, stuck, finite = self._step(lanes, wanted, y, first)
@@ -97,10 +115,9 @@ class PerSample:
                 shorter = lanes.size
                 lanes, y, first, found = before
                 lanes.size = torch.where(overflow, shorter, lanes.size)
-                continue
-            self.accepted, self.smallest, self.largest = lanes.accepted, lanes.smallest, lanes.largest
-            if not going_on:
-                return [like(y, [leaf[i] for leaf in found]) for i in range(len(wanted))]
+                self.lanes, self.found = lanes, found
+            elif not going_on:
+                return
 
     def _step(
         self, lanes: Lanes, wanted: Tensor, y: Leaves, first: Leaves
@@ -199,7 +216,8 @@ class PerSample:
         if self.steps > self.control.max_steps:
             raise SolverError(
                 f"max_steps={self.control.max_steps} reached with step control per sample: "
-                "allow more steps, loosen rtol or atol, or use an implicit method if the problem is stiff"
+                "allow more steps, loosen rtol or atol, or use an implicit method if the problem is stiff "
+                "(the exception's `solution` is what all samples have reached)"
             )
 
     def _empty(self, leaf: Tensor) -> Tensor:

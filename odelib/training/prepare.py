@@ -24,6 +24,7 @@ from odelib.data import (
 )
 from odelib.models import CausalLMConfig
 from odelib.names import choose
+from odelib.training.baseline import TF_IDF, check_baseline, tf_idf_accuracy
 from odelib.training.config import TrainConfig, build_model, kind_for
 from odelib.training.loop import Result, check_sizes, fit_task
 from odelib.training.presets import merge
@@ -45,7 +46,8 @@ class Prepared:
     runtime: Runtime
     """Where it computes."""
     scores: Scores
-    """What a trained model is measured by besides loss and accuracy: BLEU of translations, and else nothing."""
+    """What is measured besides loss and accuracy: BLEU of translations; beside the accuracy on requests, that of a
+    simple baseline; else nothing."""
     note: str = ""
     """In what way the data are not the official set; empty for an official one."""
 
@@ -121,8 +123,9 @@ def _characters(options: Mapping[str, Any]) -> Prepared:
 def _intents(options: Mapping[str, Any]) -> Prepared:
     config = _complete(options, {})
     runtime, data = _runtime(config), load_clinc150()
+    check_baseline()
     task = intent_task(data, kept_subwords(data.train_texts, config.subwords, data.name), config, runtime)
-    return Prepared(_complete(options, task.sizes), task, runtime, _no_scores)
+    return Prepared(_complete(options, task.sizes), task, runtime, lambda model: {TF_IDF: tf_idf_accuracy(data)})
 
 
 def _translation(options: Mapping[str, Any]) -> Prepared:

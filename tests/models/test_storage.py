@@ -73,6 +73,7 @@ def test_configurations_go_to_json_and_yaml_and_back(config):
         ({"patch_size": 14}, "patch_size is 7 in the weights and 14"),
         ({"image_size": 14}, "image_size is 28 in the weights and 14"),
         ({"in_channels": 3}, "in_channels is 1 in the weights and 3"),
+        ({"patch_size": 4, "stem": "conv"}, "stem is patch in the weights and conv"),
         ({"pool": "class"}, "pool is mean in the weights and class"),
         ({"qkv_bias": False}, "qkv_bias is True in the weights and False"),
         ({"qk_norm": True}, "qk_norm is False in the weights and True"),

@@ -61,6 +61,8 @@ def test_a_part_without_counterpart_is_named():
         from_timm({"dist_token": torch.zeros(1)})
     with pytest.raises(ValueError, match="expected a state dict of an odelib ViT"):
         to_timm({"blocks.0.norm1.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"'embed.patch.0.weight' has no counterpart.*convolutional stem"):
+        to_timm(ViT(replace(SMALL, patch_size=4, stem="conv")).state_dict())
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,7 @@ def test_a_part_without_counterpart_is_named():
         {"step_rule": "rk4", "intervals": 1, "steps": 2},
         {"step_rule": "midpoint", "pool": "class"},
         {"step_rule": "heun", "step_size": 0.5, "dropout": 0.1, "drop_path": 0.1},
+        {"step_rule": "euler", "patch_size": 4, "stem": "conv"},
     ],
     ids=str,
 )
@@ -114,6 +117,20 @@ def test_record_starts_with_the_embedding():
     torch.testing.assert_close(record[0], model.embed(images))
 
 
+@pytest.mark.parametrize("patch", [2, 4, 8, 16])
+def test_a_convolutional_stem_makes_as_many_tokens_and_looks_beyond_the_patch(patch):
+    config = replace(SMALL, image_size=32, patch_size=patch, stem="conv")
+    stem = ViT(config).embed
+    images = torch.zeros(1, 1, 32, 32)
+    other = images.clone()
+    other[0, 0, patch - 1, patch - 1] = 1.0  # the last pixel of the first patch
+    change = (stem(other) - stem(images))[0].abs().sum(1).view(32 // patch, 32 // patch) > 0
+    assert change[0, 0]
+    assert change[0, 1]
+    assert change[1, 0]
+    assert int(change.sum()) == 4
+
+
 def test_drop_path_grows_with_depth():
     model = ViT(replace(SMALL, intervals=3, drop_path=0.2))
     assert [field.attention.drop_path for field in model.depth.fields] == pytest.approx([0.0, 0.1, 0.2])
@@ -136,6 +153,8 @@ def test_config_goes_to_a_dict_and_back():
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"mlp_ratio": 0.01}, "no hidden unit"),
         ({"patch_size": 0}, "patch_size is 0"),
+        ({"stem": "conv"}, "patch_size is 7 with stem='conv', which halves the image: choose 2, 4, 8"),
+        ({"stem": "conv", "patch_size": 1}, "patch_size is 1 with stem='conv'"),
     ],
 )
 def test_bad_configurations_are_refused(changes, sentence):

@@ -154,6 +154,19 @@ def test_too_many_steps_and_too_small_ones_are_refused():
         solve(lambda t, y: squares * y**2, 2 * torch.ones(2, 1, dtype=F64), TIMES, steps=EACH)
 
 
+def test_a_failure_carries_what_all_samples_have_reached():
+    rates = torch.tensor([[1.0], [40.0]], dtype=F64)
+    times = (0.0, 0.1, 5.0)
+    enough, few = (Adaptive(rtol=1e-6, atol=1e-9, per_sample=True, max_steps=n) for n in (100_000, 40))
+    whole = solve(lambda t, y: -rates * y, torch.ones(2, 1, dtype=F64), times, steps=enough)
+    with pytest.raises(SolverError) as error:
+        solve(lambda t, y: -rates * y, torch.ones(2, 1, dtype=F64), times, steps=few)
+    part = error.value.solution
+    assert (part.ts, part.status) == ((0.0, 0.1), "failed")
+    torch.testing.assert_close(part.ys, whole.ys[:2], rtol=0, atol=0)
+    assert 0 < part.stats.accepted <= part.stats.steps < whole.stats.steps
+
+
 def test_the_field_is_checked_here_too():
     with pytest.raises(ValueError, match="the field returned shape"):
         solve(lambda t, y: y.sum(), torch.ones(2, 3), (0.0, 1.0), steps=EACH)

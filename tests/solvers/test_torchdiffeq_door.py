@@ -178,6 +178,14 @@ def test_tuples_come_back_as_tuples(method):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
 
 
+def test_a_list_will_do_for_the_derivative_of_a_tuple():
+    y0 = (torch.ones(2, dtype=F64), torch.zeros(3, dtype=F64))
+    ours, theirs = both("dopri5", y0=y0, field=lambda t, y: [-y[0], torch.cos(t) + y[1]])
+    assert isinstance(ours, tuple)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
+
+
 def test_tolerances_may_be_tuples_and_the_norm_sees_the_state():
     seen = []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from odelib.cli import main
+from odelib.training.baseline import TF_IDF
 from odelib.training.job import RESULT, STUDY
 from odelib.training.record import EpochMetrics
 from odelib.training.report import write_report
@@ -97,6 +98,16 @@ def test_the_report_says_what_is_to_be_seen(tmp_path: Path) -> None:
     for word in ("Holm", "bootstrap", "Commit: abc", "torch 2.0"):
         assert word in text
     assert write_report(tmp_path / "two").read_text() == text
+
+
+def test_a_report_has_the_baseline_beside_the_networks(tmp_path: Path) -> None:
+    folder = pretend(tmp_path / "two")
+    for path in folder.glob(f"clothes/*/*/{RESULT}"):
+        result = json.loads(path.read_text())
+        result["metrics"][TF_IDF] = 0.9149
+        path.write_text(json.dumps(result))
+    text = write_report(folder).read_text()
+    assert text.count("Without a network, logistic regression on TF-IDF features reaches 91.5 %.") == 1
 
 
 def test_every_figure_is_there_and_readable(tmp_path: Path) -> None:

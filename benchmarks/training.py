@@ -1,0 +1,104 @@
+"""Training beside a loop by hand: python benchmarks/training.py [--preset fashion-micro] [--rounds 7] [--quick].
+
+Both train the same model, from the same start, on the same batches (cut, shuffled and augmented on the way), with the
+same optimiser and learning rates; each round is one epoch of either, in turns. What `odelib train` adds are metrics, a
+look for NaN, the progress bar, the lock and the checkpoint. Prints images per second of the training itself, and the
+seconds of the whole epoch with measuring and saving; and checks that both end with the same weights.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from odelib.training import PRESETS, Prepared, build_model, fit_task, merge, prepare, preset
+from odelib.training.optim import adamw, learning_rate
+
+BOUND = 1.05
+
+
+def by_hand(prepared: Prepared) -> tuple[nn.Module, float, float]:
+    """Return the model after an epoch, the seconds of its training, and those with measuring."""
+    config, task = prepared.config, prepared.task
+    torch.manual_seed(config.seed)
+    model = build_model(config.model)
+    optimizer = adamw(model, config, prepared.runtime)
+    warmup = round(config.warmup_epochs * task.steps)
+    begin = time.perf_counter()
+    model.train()
+    for step, batch in enumerate(task.epoch(0)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, peak=config.lr, warmup=warmup, total=config.epochs * task.steps)
+        optimizer.zero_grad()
+        logits = model(*batch.inputs).flatten(0, -2)
+        targets = batch.targets.flatten()
+        loss = nn.functional.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
+        torch.autograd.backward(loss)
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+    trained = time.perf_counter()
+    model.eval()
+    hits = torch.tensor(0)
+    with torch.no_grad():
+        for batch in task.test():
+            hits += (model(*batch.inputs).argmax(-1) == batch.targets).sum()
+    return model, trained - begin, time.perf_counter() - begin
+
+
+def by_odelib(prepared: Prepared, folder: Path) -> tuple[nn.Module, float, float]:
+    """Return the same of `fit_task`."""
+    config = prepared.config
+    begin = time.perf_counter()
+    result = fit_task(
+        config, prepared.task, lambda: build_model(config.model), folder, runtime=prepared.runtime, progress=False
+    )
+    seconds = time.perf_counter() - begin
+    return result.model, prepared.task.count / result.history[0].images_per_second, seconds
+
+
+def same(ours: nn.Module, theirs: nn.Module) -> float:
+    """Return the largest difference of two parameters of the same name."""
+    pairs: list[tuple[Tensor, Tensor]] = list(zip(ours.parameters(), theirs.parameters(), strict=True))
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="fashion-micro", help="the recipe")
+    parser.add_argument("--rounds", type=int, default=7, help="epochs of either")
+    parser.add_argument("--threads", type=int, default=2, help="torch's threads")
+    parser.add_argument("--quick", action="store_true", help="one small round: that it runs, no measurement")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    changes = {"epochs": 1, "warmup_epochs": 0.5, "device": "cpu", "precision": "float32"}
+    small = {"train_images": 256} if options.quick else {}
+    prepared = prepare(merge(preset(options.preset), changes, small))
+    ours, hand = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for n in range(-1, 1 if options.quick else options.rounds):
+            model, *times = by_odelib(prepared, Path(folder) / str(n))
+            other, *others = by_hand(prepared)
+            if n >= 0:
+                ours.append(times)
+                hand.append(others)
+    print(f"{options.preset}: {prepared.task.count} {prepared.task.unit} per epoch, {options.threads} threads")
+    print(f"largest difference of two weights after the epoch: {same(model, other):.1e}")
+    within = True
+    for column, what in enumerate(("training", "whole epoch, from nothing to the checkpoint")):
+        a, b = ([row[column] for row in rows] for rows in (ours, hand))
+        ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
+        rates = [prepared.task.count / statistics.median(values) for values in (a, b)]
+        print(f"{what}: odelib {rates[0]:.0f}, by hand {rates[1]:.0f} {prepared.task.unit}/s, time ratio {ratio:.3f}")
+        within = within and (column > 0 or ratio <= BOUND)
+    print(f"training within {BOUND} of the loop by hand: {'yes' if within else 'no'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
