@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from odelib.layers.integrand import Basis
 from odelib.names import choose
@@ -66,18 +67,20 @@ def _piecewise(schedule: DepthSchedule, interval: int) -> tuple[range, Basis | N
 
 
 def _linear(schedule: DepthSchedule, interval: int) -> tuple[range, Basis | None]:
-    def hats(t: float) -> tuple[float, float]:
-        share = t / schedule.length - interval
-        return 1.0 - share, share
+    return range(interval, interval + 2), partial(_hats, schedule, interval)
 
-    return range(interval, interval + 2), hats
+
+def _hats(schedule: DepthSchedule, interval: int, t: float) -> tuple[float, float]:
+    share = t / schedule.length - interval
+    return 1.0 - share, share
 
 
 def _fourier(schedule: DepthSchedule, interval: int) -> tuple[range, Basis | None]:
-    def cosines(t: float) -> list[float]:
-        return [math.cos(math.pi * j * t / schedule.depth) for j in range(schedule.intervals)]
+    return range(schedule.intervals), partial(_cosines, schedule)
 
-    return range(schedule.intervals), cosines
+
+def _cosines(schedule: DepthSchedule, t: float) -> list[float]:
+    return [math.cos(math.pi * j * t / schedule.depth) for j in range(schedule.intervals)]
 
 
 WEIGHTS: dict[str, Callable[[DepthSchedule, int], tuple[range, Basis | None]]] = {

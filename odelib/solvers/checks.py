@@ -57,7 +57,7 @@ def check_rule(rule: str | StepRule | None, steps: int | Grid | Adaptive, field:
         TypeError: ``steps`` is none of the three kinds, or a splitting came with a field without terms.
         ValueError: There is no such rule, no step, or the rule has no error estimate to choose its steps by.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int | Grid | Adaptive):
+    if isinstance(steps, bool) or not isinstance(steps, (int, Grid, Adaptive)):
         raise TypeError(f"steps is {steps!r}: give the number of steps between two times, a Grid(...) or Adaptive(...)")
     if isinstance(steps, int) and steps < 1:
         raise ValueError(f"steps is {steps}: take at least 1 step between two times")

@@ -34,7 +34,7 @@ def x():
 
 
 @pytest.fixture
-def on_fake_cuda():
+def on_fake_cuda(attention_on_fake_cuda):
     """A context with such a depth and state, which say that they are on CUDA but have no values: to read one raises."""
 
     @contextlib.contextmanager

@@ -47,6 +47,7 @@ def test_accurate_solvers_agree_with_each_other(vit):
     assert (study.accuracy > 0.95).all()
 
 
+@pytest.mark.usefixtures("attention_on_fake_cuda")
 def test_on_cuda_without_a_cuda_device(monkeypatch):
     from torch._subclasses.fake_tensor import FakeTensorMode
 

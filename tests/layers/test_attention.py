@@ -136,6 +136,7 @@ def test_a_cache_keeps_the_memory_and_follows_the_rows():
     torch.testing.assert_close(kept, attention(x, Context(memory=memory[rows])))
 
 
+@pytest.mark.usefixtures("attention_on_fake_cuda")
 def test_padding_changes_nothing_on_cuda_without_a_cuda_device():
     with FakeTensorMode(), torch.device("cuda"), torch.no_grad():
         attention = MultiHeadAttention(24, 3, causal=True, rotary=True, qk_norm=True)

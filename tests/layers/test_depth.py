@@ -303,6 +303,7 @@ def test_reversible_memory_does_not_grow_with_the_steps():
     assert kept[0] == kept[1] > 0
 
 
+@pytest.mark.usefixtures("attention_on_fake_cuda")
 @pytest.mark.parametrize("rule", [*STEP_RULES, "strang(midpoint)"])
 def test_on_cuda_without_a_cuda_device(rule):
     # A read of a value on the host, or a mix of devices, raises under FakeTensorMode.

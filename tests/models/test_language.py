@@ -122,6 +122,7 @@ def test_a_classifier_learns():
     assert model.nfe == 2
 
 
+@pytest.mark.usefixtures("attention_on_fake_cuda")
 def test_on_cuda_without_a_cuda_device(monkeypatch):
     monkeypatch.setattr(torch.nn.init, "trunc_normal_", lambda tensor, std: tensor)
     with FakeTensorMode(), torch.device("cuda"), torch.no_grad():

@@ -172,6 +172,7 @@ def test_images_of_another_size_are_refused():
         ViT(SMALL)(torch.zeros(2, 3, 28, 28))
 
 
+@pytest.mark.usefixtures("attention_on_fake_cuda")
 def test_forward_on_cuda_without_a_cuda_device(monkeypatch):
     # torch's own initialisation reads values back; which values a fake tensor starts from is no matter.
     monkeypatch.setattr(torch.nn.init, "trunc_normal_", lambda tensor, std: tensor)
