@@ -88,6 +88,7 @@ def draw(everything: dict[str, dict[str, list[Point]]], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     colours = {"odelib": "C0", "torchdiffeq": "C1", "torchode": "C2"}
     lines = {"dopri5": ("-", "o"), "tsit5": ("--", "s"), "dopri8": (":", "^")}
@@ -108,6 +109,10 @@ def draw(everything: dict[str, dict[str, list[Point]]], path: Path) -> None:
                 )
             axes.set(title=name, xlabel=label, ylabel="relative error at the end")
             axes.grid(alpha=0.3)
+            # A decade or less along the axis: plain numbers, and few of them.
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
     rows[0][0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path)
