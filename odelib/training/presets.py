@@ -18,7 +18,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "epochs": 30,
             "warmup_epochs": 2.0,
             "shift": 3,
-            "model": {"patch_size": 4, "dim": 64, "num_heads": 4, "mlp_ratio": 2.0, "intervals": 6},
+            "model": {
+                "stem": "conv",
+                "patch_size": 4,
+                "dim": 64,
+                "num_heads": 4,
+                "mlp_ratio": 2.0,
+                "intervals": 6,
+            },
         },
         # DeiT's recipe (Touvron et al. 2021, arXiv 2012.12877, table 9) at batches of 512, so its rule gives this
         # learning rate; images stay at 32 pixels, a shift stands for the random crop, and none is shown repeatedly.
