@@ -37,7 +37,6 @@ def checked(folder: Path, text: str) -> dict[str, Any]:
 def test_every_preset_is_a_run_that_survives_json(name: str) -> None:
     options = check_options({"preset": name})
     assert options == preset(name)
-    options.get("model", {}).pop("patch_size", None)  # valid for the size of the data's images
     config = TrainConfig.from_dict(options)
     assert type(config.model) is KINDS[name]
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
