@@ -28,16 +28,35 @@ from odelib.training.environment import processor
 
 FOLDER = Path(__file__).with_name("results")
 
-RUNS = {
-    "euler": "--step-rule euler --seed 0",
-    "lie-trotter": "--step-rule lie-trotter --seed 0",
-    "rk4": "--step-rule rk4 --seed 0",
-    "shared": "--step-rule euler --intervals 1 --steps 4 --seed 0",
-} | {
-    f"{rule}-4-epochs-seed{seed}": f"--step-rule {rule} --epochs 4 --seed {seed}"
-    for seed in range(5)
-    for rule in ("euler", "lie-trotter")
+_SIX_STEPS = {
+    "6x1": (6, 1, "piecewise"),  # weight sets x steps with each
+    "3x2": (3, 2, "piecewise"),
+    "2x3": (2, 3, "piecewise"),
+    "1x6": (1, 6, "piecewise"),
+    "linear": (2, 3, "linear"),  # three knots
+    "fourier": (3, 2, "fourier"),
 }
+_FEWER_STEPS = {f"{sets}x1": (sets, 1, "piecewise") for sets in (3, 2, 1)}
+
+RUNS = (
+    {
+        "euler": "--step-rule euler --seed 0",
+        "lie-trotter": "--step-rule lie-trotter --seed 0",
+        "rk4": "--step-rule rk4 --seed 0",
+        "shared": "--step-rule euler --intervals 1 --steps 4 --seed 0",
+    }
+    | {
+        f"{rule}-4-epochs-seed{seed}": f"--step-rule {rule} --epochs 4 --seed {seed}"
+        for seed in range(5)
+        for rule in ("euler", "lie-trotter")
+    }
+    | {
+        f"{name}-seed{seed}": "--step-rule euler --dim 32 --num-heads 2 --mlp-ratio 2 --epochs 4 "
+        f"--intervals {intervals} --steps {steps} --weights {weights} --seed {seed}"
+        for name, (intervals, steps, weights) in (_SIX_STEPS | _FEWER_STEPS).items()
+        for seed in range(5)
+    }
+)
 """Name of each kept run, and the options of ``odelib train`` that make it."""
 
 

@@ -19,11 +19,10 @@ def _config(options):
     """The configuration that these options of ``odelib train`` stand for."""
     words = options.split()
     given = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
-    numbers = {name: int(value) for name, value in given.items() if name != "step-rule"}
-    model = {name: numbers[name] for name in ("intervals", "steps") if name in numbers}
-    recipe = {name: numbers[name] for name in ("epochs", "seed") if name in numbers}
-    assert len(given) == 1 + len(model) + len(recipe), f"this test does not know all of {options}"
-    return TrainConfig(model=ViTConfig(step_rule=given["step-rule"], **model), **recipe)
+    types = {"step-rule": str, "weights": str, "mlp-ratio": float}
+    values = {name.replace("-", "_"): types.get(name, int)(value) for name, value in given.items()}
+    recipe = {name: values.pop(name) for name in ("epochs", "seed") if name in values}
+    return TrainConfig(model=ViTConfig(**values), **recipe)
 
 
 def test_the_folder_holds_these_runs_and_no_others():
