@@ -2,7 +2,8 @@
 
 ``python -m odelib.teaching.results`` makes all of them anew (or those that are named), each with ``odelib train``.
 A run is a folder in ``odelib/teaching/results``: ``metrics.jsonl`` as training wrote it, and ``made.json`` with the
-command, the date, the machine and the class that the trained network gives to each test image.
+command, the date, the machine and the class that the trained network gives to each test image; of some small networks
+also the class that the solution of their equation gives, or the weights.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from odelib.analysis import swapped
 from odelib.data import ImageData, load_images, normalise
+from odelib.models import ViT, load_pretrained, save_pretrained
 from odelib.names import choose
 from odelib.training import EpochMetrics, TrainConfig, load_run, read_metrics
 from odelib.training.environment import processor
@@ -37,6 +40,28 @@ _SIX_STEPS = {
     "fourier": (3, 2, "fourier"),
 }
 _FEWER_STEPS = {f"{sets}x1": (sets, 1, "piecewise") for sets in (3, 2, 1)}
+
+_STEPPING = {
+    "lie-trotter": "--step-rule lie-trotter",
+    "euler": "--step-rule euler",
+    "euler-half": "--step-rule euler --steps 2 --step-size 0.5",
+    "euler-quarter": "--step-rule euler --steps 4 --step-size 0.25",
+    "euler-eighth": "--step-rule euler --steps 8 --step-size 0.125",
+    "midpoint": "--step-rule midpoint",
+    "rk4": "--step-rule rk4",
+}
+_SMALL = "--dim 32 --mlp-ratio 2 --epochs 8"
+
+WITH_WEIGHTS = {f"small-{name}": f"{options} {_SMALL} --seed 0" for name, options in _STEPPING.items()}
+"""The runs of which the weights are kept, for `kept_model`: networks of one size that differ in how they step."""
+
+SOLVED = WITH_WEIGHTS | {
+    f"small-{name}-seed{seed}": f"{options} {_SMALL} --seed {seed}"
+    for name, options in _STEPPING.items()
+    for seed in (1, 2)
+}
+"""The same with other seeds too; of these runs it is kept what the networks answer when their equation is solved
+accurately."""
 
 RUNS = (
     {
@@ -56,6 +81,7 @@ RUNS = (
         for name, (intervals, steps, weights) in (_SIX_STEPS | _FEWER_STEPS).items()
         for seed in range(5)
     }
+    | SOLVED
 )
 """Name of each kept run, and the options of ``odelib train`` that make it."""
 
@@ -74,6 +100,8 @@ class KeptRun:
     """One entry per epoch."""
     predictions: Tensor
     """Class given to each test image after the last epoch: int64, (images,)."""
+    accurate: Tensor | None
+    """The same when the network's equation is solved accurately, of the runs in ``SOLVED``; else None."""
     made: dict[str, Any]
     """How it came about: date (UTC), machine, cores, threads, commit, device and versions of the packages."""
 
@@ -97,10 +125,20 @@ def kept(name: str) -> KeptRun:
     folder = FOLDER / choose(name, RUNS, "kept run")
     header, history = read_metrics(folder)
     made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
-    predictions = torch.tensor([int(digit) for digit in made.pop("predictions")])
+    predictions = _classes(made.pop("predictions"))
+    accurate = _classes(made.pop("accurate")) if "accurate" in made else None
     provenance = {key: header[key] for key in ("commit", "device", "threads", "versions")}
     config = TrainConfig.from_dict(header["config"])
-    return KeptRun(name, made.pop("command"), config, history, predictions, made | provenance)
+    return KeptRun(name, made.pop("command"), config, history, predictions, accurate, made | provenance)
+
+
+def kept_model(name: str) -> ViT:
+    """Return the trained network of a kept run, in evaluation mode and float32.
+
+    Raises:
+        ValueError: There is no such run, or its weights are not kept; the sentence gives the nearest one.
+    """
+    return cast(ViT, load_pretrained(FOLDER / choose(name, WITH_WEIGHTS, "kept run with weights")))
 
 
 def make(name: str) -> KeptRun:
@@ -118,16 +156,21 @@ def make(name: str) -> KeptRun:
         if code := cli.main(["train", *options.split(), "--out", str(run)]):
             raise RuntimeError(f"odelib train {options} ended with exit code {code}: nothing was kept")
         config, model = load_run(run)
-        predictions = predict(model, load_images(config.data))
+        data = load_images(config.data)
         made = {
             "command": f"odelib train {options}",
             "date": datetime.now(UTC).date().isoformat(),
             "machine": processor(),
             "cores": os.cpu_count(),
-            "predictions": "".join(str(digit) for digit in predictions.tolist()),
+            "predictions": _digits(predict(model, data)),
         }
+        if name in SOLVED:
+            with swapped(model, "rk4", refine=_accurately(model)):
+                made["accurate"] = _digits(predict(model, data))
         (FOLDER / name).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / "metrics.jsonl", FOLDER / name / "metrics.jsonl")
+        if name in WITH_WEIGHTS:
+            save_pretrained(model, FOLDER / name, {"command": made["command"], "data": config.data})
         (FOLDER / name / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return kept(name)
 
@@ -142,6 +185,20 @@ def predict(model: torch.nn.Module, data: ImageData) -> Tensor:
                 for images in torch.split(data.test_images, 500)
             ]
         )
+
+
+def _accurately(model: Any) -> int:
+    """How many steps of RK4 to take in place of each step of a model, to have four or more in each layer."""
+    steps: int = model.depth.schedule.steps
+    return max(1, 4 // steps)
+
+
+def _digits(classes: Tensor) -> str:
+    return "".join(str(digit) for digit in classes.tolist())
+
+
+def _classes(digits: str) -> Tensor:
+    return torch.tensor([int(digit) for digit in digits])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from odelib.analysis import swapped
 from odelib.data import load_images
 from odelib.models import ViTConfig
 from odelib.teaching import results
-from odelib.teaching.results import FOLDER, RUNS, kept, main, make
+from odelib.teaching.results import FOLDER, RUNS, SOLVED, WITH_WEIGHTS, kept, kept_model, main, make
 from odelib.training import TrainConfig
 
 TINY = "--train-images 64 --epochs 1 --warmup-epochs 0 --dim 8 --num-heads 1 --intervals 1 --seed 3 --device cpu"
@@ -19,7 +20,7 @@ def _config(options):
     """The configuration that these options of ``odelib train`` stand for."""
     words = options.split()
     given = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
-    types = {"step-rule": str, "weights": str, "mlp-ratio": float}
+    types = {"step-rule": str, "weights": str, "mlp-ratio": float, "step-size": float}
     values = {name.replace("-", "_"): types.get(name, int)(value) for name, value in given.items()}
     recipe = {name: values.pop(name) for name in ("epochs", "seed") if name in values}
     return TrainConfig(model=ViTConfig(**values), **recipe)
@@ -46,6 +47,27 @@ def test_kept_predictions_give_the_kept_accuracy(name):
     assert (run.predictions == labels).double().mean().item() == pytest.approx(run.test_accuracy, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_kept_weights_are_those_of_the_run(name):
+    run, model, data = kept(name), kept_model(name), load_images("fashion-mnist-subset")
+    assert model.config == run.config.model
+    # Another CPU rounds otherwise, so an image that lies between two classes may change sides.
+    assert (results.predict(model, data) != run.predictions).sum() <= 2
+    with swapped(model, "dopri5", refine=4):
+        assert (results.predict(model, data) != run.accurate).sum() <= 12
+
+
+def test_solutions_are_kept_of_the_runs_that_promise_them():
+    assert {name for name in RUNS if kept(name).accurate is not None} == set(SOLVED)
+    shapes = {(run.accurate.shape, run.accurate.dtype) for run in map(kept, SOLVED)}
+    assert shapes == {(kept("euler").predictions.shape, torch.int64)}
+
+
+def test_weights_that_are_not_kept_name_the_nearest():
+    with pytest.raises(ValueError, match="small-euler"):
+        kept_model("euler")
+
+
 def test_an_unknown_run_names_the_nearest():
     with pytest.raises(ValueError, match="lie-trotter"):
         kept("lie-troter")
@@ -59,6 +81,16 @@ def workshop(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     monkeypatch.setattr(results, "RUNS", {"tiny": TINY})
     return tmp_path
+
+
+def test_a_run_with_weights_is_made_whole(workshop, monkeypatch):
+    monkeypatch.setattr(results, "SOLVED", {"tiny": TINY})
+    monkeypatch.setattr(results, "WITH_WEIGHTS", {"tiny": TINY})
+    run = make("tiny")
+    model, data = kept_model("tiny"), load_images("fashion-mnist-subset")
+    assert torch.equal(results.predict(model, data), run.predictions)
+    with swapped(model, "rk4", refine=4):
+        assert torch.equal(results.predict(model, data), run.accurate)
 
 
 def test_a_run_is_made_and_made_again_alike(workshop, capsys):
