@@ -1,0 +1,241 @@
+"""Exercises of the chapter on better integrators inside the block."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.models import ViTConfig
+from odelib.solvers import Field
+from odelib.teaching.exercises import Exercise, NotYet, expect_close
+
+_X = torch.tensor([1.0, -2.0], dtype=torch.float64)
+_CONFIG = ViTConfig(step_rule="midpoint", intervals=6, steps=2, step_size=0.5)
+
+
+def _function(answer: Any, call: str) -> None:
+    if not callable(answer):
+        name = call.partition("(")[0]
+        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
+
+
+def _a(x: Tensor) -> Tensor:
+    return x.flip(0)
+
+
+def _m(x: Tensor) -> Tensor:
+    return x**2
+
+
+def _f(x: Tensor) -> Tensor:
+    return _a(x) + _m(x)
+
+
+def _heun_layer(heun: Any) -> None:
+    """The answer is ``heun_layer(A, M, x, h)``."""
+    _function(heun, "heun_layer(...)")
+    x, h = _X, 0.5
+    k1 = _f(x)
+    k2, half = _f(x + h * k1), _f(x + h / 2 * k1)
+    y = x + h * _a(x)
+    given = _X.clone()
+    expect_close(
+        heun(_a, _m, given, h),
+        x + h / 2 * (k1 + k2),
+        "with A a swap of the two numbers, M the square, x = [1, -2], h = 0.5, the layer",
+        [
+            (x + h * k1, "That is Euler: the second stage does not count."),
+            (x + h * half, "That is the midpoint rule: Heun's second stage is at the end of the step."),
+            (x + h * k2, "Only the second stage counts: take the mean of both."),
+            (x + h * (k1 + k2), "The weights sum to 2: each stage has the weight 1/2."),
+            (x + h / 2 * (k1 + half), "The second stage stands halfway: it belongs to the end of the step, x + h k1."),
+            (x + h / 2 * (k1 + _f(x + k1)), "The second stage is a step of size 1 away: the step size is h."),
+            (h / 2 * (k1 + k2), "The residual is missing: a step starts from x."),
+            (x + h / 2 * (_a(x) + _a(x + h * _a(x))), "Only attention acts: a stage is A + M."),
+            (x + h / 2 * (k1 + _a(x + h * k1)), "The MLP is missing in the second stage: a stage is A + M."),
+            (y + h * _m(y), "That is the usual layer, a splitting: both terms belong into each stage."),
+            (
+                x + h / 2 * (_a(x) + _a(x + h * _a(x)) + _m(x) + _m(x + h * _m(x))),
+                "Each term has its own stages: the second stage starts where both together lead.",
+            ),
+        ],
+        "Write k1 = A(x) + M(x), and k2 the same sum at x + h k1.",
+    )
+    if not torch.equal(given, _X):
+        raise NotYet("the x that was passed in has changed", "Write x + ..., not x += ...: the caller still needs x.")
+
+
+def _count_evaluations(answer: Any) -> None:
+    """The answer is a pair of numbers: evaluations with fixed steps, and with steps chosen by the error."""
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise NotYet(f"the answer is {answer!r}", "Give two numbers: (fixed steps, steps chosen by the error).")
+    fixed, chosen = (float(part) for part in answer)
+    if fixed != 96:
+        hints = {
+            48.0: "That is one step of RK4 in each interval: here there are two.",
+            24.0: "Those are the steps: each of them evaluates the field four times.",
+            12.0: "Those are the sets of weights: each is evaluated at every stage of every step.",
+            8.0: "That is one interval: there are 12.",
+        }
+        hint = hints.get(fixed, "Multiply intervals, steps in each interval, and stages in each step.")
+        raise NotYet(f"the count for RK4 is {fixed:g}", hint)
+    if chosen != 300:
+        hints = {
+            336.0: "The last stage of an accepted step is the first of the next one: a step costs 6 new evaluations.",
+            288.0: "Each interval has a first evaluation, which no step before it has made: its field is a new one.",
+            289.0: "The field changes from interval to interval, so its first evaluation is made anew in each.",
+            228.0: "A rejected step was evaluated too: count the steps tried, not those accepted.",
+            252.0: "A rejected step was evaluated too, and an accepted step's last stage serves the next one.",
+            25.0: "That is one interval: there are 12.",
+            60.0: "There are 4 steps tried in each interval, and each has more than one evaluation.",
+            312.0: "A rejected step's first stage is not made again: the step starts anew from the same state.",
+        }
+        hint = hints.get(chosen, "In each interval: one evaluation to begin with, then 6 for each step tried.")
+        raise NotYet(f"the count for the adaptive solver is {chosen:g}", hint)
+
+
+def _refined(refined: Any) -> None:
+    """The answer is ``refined(config, r)``."""
+    _function(refined, "refined(...)")
+    for before in (_CONFIG, replace(_CONFIG, step_rule="rk4", steps=1, step_size=1.0)):
+        after = refined(before, 3)
+        if not isinstance(after, ViTConfig):
+            raise NotYet(f"the function returns a {type(after).__name__}", "Return replace(config, ...).")
+        if after.step_rule != before.step_rule:
+            raise NotYet(f"the step rule has become {after.step_rule!r}", "Refining keeps the rule: only steps change.")
+        if after.intervals != before.intervals:
+            hint = "More intervals are more weights: take more steps with the same weights."
+            raise NotYet(f"there are {after.intervals} intervals instead of {before.intervals}", hint)
+        if not math.isclose(after.schedule.length, before.schedule.length):
+            hint = (
+                "More steps of the same size integrate for longer: make each smaller by the same factor."
+                if after.schedule.length > before.schedule.length
+                else "The interval has become shorter: as many more steps must make up for their size."
+            )
+            raise NotYet(f"an interval is {after.schedule.length:g} long instead of {before.schedule.length:g}", hint)
+        if after.steps != 3 * before.steps:
+            hint = "Take r steps in place of each present one: there may have been more than one already."
+            raise NotYet(f"with r = 3, {before.steps} steps have become {after.steps}", hint)
+        if replace(after, steps=before.steps, step_size=before.step_size) != before:
+            raise NotYet("something else has changed too", "Use replace(config, ...), which keeps the other values.")
+
+
+def _one_draw(step: Any) -> None:
+    """The answer is ``midpoint_step(draw, x, h)``, a step with its dropout drawn once."""
+    _function(step, "midpoint_step(...)")
+    calls: list[float] = []
+
+    def draw(x: Tensor) -> Field:
+        scale = 2.0 * len(calls) + 1.0  # each draw is another field
+        calls.append(scale)
+        return lambda t, y: scale * y**2
+
+    x, h = _X.clone(), 0.5
+    result = step(draw, x, h)
+
+    def two(first: float, second: float) -> Tensor:
+        return _X + h * second * (_X + h / 2 * first * _X**2) ** 2
+
+    expect_close(
+        result,
+        two(1.0, 1.0),
+        "where the n-th draw gives dx/dt = (2n - 1) x^2, from x = [1, -2] with h = 0.5, the step",
+        [
+            (two(1.0, 3.0), "The second stage has drawn again: both stages must see one field."),
+            (two(3.0, 3.0), "The field was drawn twice, and the first draw thrown away: draw once."),
+            (two(3.0, 1.0), "The second stage has another draw than the first: both stages must see one field."),
+            (_X + h * _X**2, "That is Euler: look at the field again halfway."),
+            (h * (_X + h / 2 * _X**2) ** 2, "The residual is missing: the step starts from x."),
+            (_X + h * (_X + h * _X**2) ** 2, "The second stage stands at the end of the step: go h / 2 only."),
+            (_X + h / 2 * (_X + h / 2 * _X**2) ** 2, "The last line goes half a step: only the look ahead does."),
+        ],
+        "Write F = draw(x), then k1 = F(0.0, x), then one more stage of the same F.",
+    )
+    if len(calls) != 1:
+        raise NotYet(f"the field was drawn {len(calls)} times", "Draw once, before the first stage.")
+
+
+_SPECTRUM = torch.tensor([-1.0 + 0.0j, -0.5 + 1.5j, -0.5 - 1.5j, 0.7 + 0.4j, -4.0 + 1.0j], dtype=torch.complex128)
+
+
+def _largest_step(largest: Any) -> None:
+    """The answer is ``largest_step(eigenvalues)`` for Euler's method."""
+    _function(largest, "largest_step(...)")
+    lam = _SPECTRUM
+    falling = lam[lam.real < 0]
+    limits = -2 * falling.real / falling.abs() ** 2
+    expect_close(
+        largest(lam.clone()),
+        limits.min(),
+        "with the eigenvalues -1, -0.5 + 1.5i, -0.5 - 1.5i, 0.7 + 0.4i, -4 + i, the largest step",
+        [
+            (limits.max(), "With that step only the most patient mode stays bounded: the least of the limits counts."),
+            ((2 / falling.abs()).min(), "That is 2 / |lambda|, right for real eigenvalues: look where they turn too."),
+            (
+                (-2 / falling.real).min(),
+                "That is 2 / |Re lambda|: the imaginary part takes h lambda out of the disc too.",
+            ),
+            (limits.min() / 2, "At h = -Re / |lambda|^2 the factor is smallest, not 1: the limit is twice as far."),
+            ((-2 * falling.real / falling.abs()).min(), "The square is missing: |1 + h lambda|^2 = 1 has h^2."),
+            (
+                (-2 * lam.real / lam.abs() ** 2).min(),
+                "An eigenvalue with positive real part is in the minimum: its mode grows in truth, so leave it out.",
+            ),
+            (-limits.min(), "A step size is positive: Re lambda is negative, so its sign turns."),
+        ],
+        "Solve |1 + h lambda|^2 = 1 for h, for one eigenvalue, on paper.",
+    )
+    lam = torch.tensor([-1.0 + 1.0j, 0.1 + 3.0j, 0.1 - 3.0j], dtype=torch.complex128)
+    expect_close(
+        largest(lam),
+        1.0,
+        "with the eigenvalues -1 + i, 0.1 + 3i, 0.1 - 3i, the largest step",
+        [
+            (0.2 / 9.01, "An eigenvalue with positive real part has set the limit: its mode grows in truth."),
+            (-0.2 / 9.01, "An eigenvalue with positive real part has set the limit: its mode grows in truth."),
+        ],
+    )
+
+
+def _observed_order(observed: Any) -> None:
+    """The answer is ``observed_order(coarse, middle, fine)``, three states with steps h, h/2, h/4."""
+    _function(observed, "observed_order(...)")
+    limit = torch.tensor([3.0, -1.0, 2.0], dtype=torch.float64)
+    off = torch.tensor([1.0, 2.0, -0.5], dtype=torch.float64)
+    for order in (4, 2):
+        coarse, middle, fine = (limit + off / 2.0 ** (order * k) for k in range(3))
+        ratio = 2.0**order
+        known = torch.log2(coarse.norm() / middle.norm())
+        expect_close(
+            observed(coarse, middle, fine),
+            float(order),
+            f"with states that approach their limit as h^{order}, the order",
+            [
+                (ratio, f"That is the ratio of the two distances, 2^{order}: take its logarithm to the base 2."),
+                (math.log(ratio), "That is the natural logarithm: the step was halved, so the base is 2."),
+                (math.log10(ratio), "That is the logarithm to the base 10: the step was halved, so the base is 2."),
+                (-float(order), "The sign is wrong: put the larger distance, that of the coarse pair, on top."),
+                (
+                    math.log2(1 + ratio),
+                    "One distance is from coarse to fine: compare neighbours, coarse-middle with middle-fine.",
+                ),
+                (order / 2, "From h to h/2 is one halving: the base is 2, not 4."),
+                (known, "Those are lengths of states, not distances between them: subtract first."),
+                (order - 1.0, "Nothing is to be subtracted: the states are ends, their error is of order p."),
+            ],
+            "Divide the distance of coarse and middle by that of middle and fine.",
+        )
+
+
+EXERCISES = (
+    Exercise("heun-layer", "A layer of Heun", 5, "easy", _heun_layer),
+    Exercise("refined", "Finer steps, same weights", 5, "easy", _refined),
+    Exercise("count-evaluations", "Counting evaluations", 5, "medium", _count_evaluations),
+    Exercise("one-draw", "One draw for one step", 10, "medium", _one_draw),
+    Exercise("largest-step", "The largest step, from a spectrum", 10, "medium", _largest_step),
+    Exercise("observed-order", "An order without the truth", 10, "hard", _observed_order),
+)
