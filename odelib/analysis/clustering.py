@@ -29,8 +29,8 @@ def mean_cosine(x: Float[Tensor, "*samples tokens dim"]) -> Float[Tensor, "*samp
 def token_spread(x: Float[Tensor, "*samples tokens dim"]) -> Float[Tensor, "*samples"]:
     """Return how far the tokens are from their mean, relative to their size: 0 if all are equal, 1 if the mean is 0.
 
-    It is |X - 1 m^T| / |X| in the Frobenius norm, with m the mean token: the distance from the nearest matrix of equal
-    rows, which attention without skips reaches doubly exponentially fast (Dong et al. 2021, arXiv 2103.03404).
+    It is ``|X - 1 m^T| / |X|`` in the Frobenius norm, with m the mean token: the distance from the nearest matrix of
+    equal rows, which attention without skips reaches doubly exponentially fast (Dong et al. 2021, arXiv 2103.03404).
 
     Raises:
         ValueError: There is only one token.

@@ -27,10 +27,10 @@ def lyapunov_exponents(
 ) -> Float[Tensor, "batch {count}"]:
     """Return the ``count`` largest Lyapunov exponents along the path from each sample, largest first (in the limit).
 
-    The method of Benettin et al. (1980, Meccanica 15; surveyed by Skokos 2010, arXiv 0811.0882): tangent vectors are
-    carried along by the derivative of each step and made orthonormal again after it; the exponents are the mean
-    logarithms of what that took away, per unit of time. They are those of the numerical method: its own damping or
-    growth is in them.
+    The method of Benettin et al. (1980, doi 10.1007/BF02128237; surveyed by Skokos 2010, arXiv 0811.0882): tangent
+    vectors are carried along by the derivative of each step and made orthonormal again after it; the exponents are the
+    mean logarithms of what that took away, per unit of time. They are those of the numerical method: its own damping
+    or growth is in them.
 
     Args:
         field: A field that treats the samples of a batch independently; a weight-shared network is one such field.

@@ -38,8 +38,9 @@ def nfe_by_input(
 ) -> NfeStudy:
     """Solve a model's own equation for each input alone with adaptive steps, and count.
 
-    The solver begins anew at each interval, since the weights jump there. Neural ODEs were hoped to spend more
-    evaluations on harder inputs (Chen et al. 2018, arXiv 1806.07366, section 3); this measures whether a network does.
+    The solver begins anew at each interval, since the weights jump there. The number of evaluations, which Chen et al.
+    2018 (arXiv 1806.07366, section 3) read as a neural ODE's depth, is the solver's choice and may differ from input to
+    input; this measures whether it does.
 
     Args:
         model: As in `steps_of`; the steps that it takes itself give the intervals, not the result.

@@ -60,7 +60,7 @@ def _turns(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def kinetic_energy(
     times: Float[Tensor, " times"], states: Float[Tensor, "points *paths dim"]
 ) -> Float[Tensor, "points-1 *paths"]:
-    """Return |velocity|^2 / 2 in each step of each path; the velocity is the step divided by its time.
+    """Return ``|velocity|^2 / 2`` in each step of each path; the velocity is the step divided by its time.
 
     Raises:
         ValueError: There are fewer than two points, or not one time for each.
@@ -74,7 +74,7 @@ def action(times: Float[Tensor, " times"], states: Float[Tensor, "points *paths 
     """Return the kinetic energy integrated over time, for each path.
 
     Finlay et al. (2020, arXiv 2002.02798) train neural ODEs to straight paths with a penalty proportional to it.
-    It is at least |x(T) - x(0)|^2 / (2 T), and equal to that for a straight path at constant speed only.
+    It is at least ``|x(T) - x(0)|^2 / (2 T)``, and equal to that for a straight path at constant speed only.
 
     Raises:
         ValueError: There are fewer than two points, or not one time for each.

@@ -116,6 +116,7 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
         ),
     }
 )
+"""The image sets by name, each with what to know before using it."""
 
 TEXT_SETS: Mapping[str, DataSet] = MappingProxyType(
     {
@@ -153,5 +154,7 @@ TEXT_SETS: Mapping[str, DataSet] = MappingProxyType(
         ),
     }
 )
+"""The text sets by name."""
 
 DATA_SETS: Mapping[str, DataSet] = MappingProxyType({**IMAGE_SETS, **TEXT_SETS})
+"""All data sets by name."""

@@ -72,10 +72,10 @@ class Controller:
 
 I = Controller()  # noqa: E741 - the field's own name
 PI = Controller(i=0.3, p=0.4)
-PID = Controller(i=0.49, p=0.34, d=0.10)
+PID = Controller(i=0.25, p=0.14, d=0.10)
 CONTROLLERS = {"I": I, "PI": PI, "PID": PID}
-"""Controllers by name. PI: Gustafsson 1991, as PI.3.4 in Söderlind 2003; PID: the coefficients of Kennedy and
-Carpenter 2000 for advection and diffusion."""
+"""Controllers by name. PI: Gustafsson 1991, as PI.3.4 in Söderlind 2003; PID: the exponents 0.49, 0.34 and 0.10 (over
+k) of Kennedy, Carpenter and Lewis 2000 (doi 10.1016/S0168-9274(99)00141-5) for advection and diffusion."""
 
 
 @dataclass(frozen=True)

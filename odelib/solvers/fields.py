@@ -15,7 +15,7 @@ Where gradients with respect to the times are asked for, and under step control 
 
 
 class Sum:
-    """A field given as a sum of terms, f = f_1 + ... + f_n, so that a splitting can integrate each alone.
+    """A field given as a sum of terms, f = sum_i f_i, so that a splitting can integrate each alone.
 
     Args:
         *terms: The fields to be added, in the order in which a Lie-Trotter step applies them.

@@ -76,6 +76,7 @@ class Reverse:
 
 
 Gradient = Backprop | Checkpoint | Adjoint | Reverse
+"""A gradient mode."""
 
 GRADIENTS: dict[str, Gradient] = {
     "backprop": Backprop(),

@@ -50,7 +50,7 @@ class Solution:
 
     Attributes:
         ts: The times asked for, up to the one at which the solve ended.
-        ys: The states at these times, stacked in front: shape (len(ts), *y0.shape), dtype and device of y0; of a
+        ys: The states at these times, stacked in front: shape ``(len(ts), *y0.shape)``, dtype and device of y0; of a
             state given as a tree, a tree of such tensors.
         stats: What it cost.
         status: "success"; "event" where a terminal event ended the solve. A solve that fails raises.

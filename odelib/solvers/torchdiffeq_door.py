@@ -52,7 +52,7 @@ def odeint(
             direction count.
 
     Returns:
-        The states, shape (n, *y0.shape), in the structure of y0; with ``event_fn`` the time of the event and the
+        The states, shape ``(n, *y0.shape)``, in the structure of y0; with ``event_fn`` the time of the event and the
         states at the beginning and there.
 
     Raises:
@@ -88,7 +88,7 @@ def odeint_adjoint(
 
     The parameters' gradient is a quadrature over the stages, so the error of the backward solve is controlled for
     state and adjoint alone: what torchdiffeq calls the seminorm is the default here. A callable ``norm`` in
-    ``adjoint_options`` is called with (0, y, adjoint, *parameters), and the parameters then are part of the state.
+    ``adjoint_options`` is called with ``(0, y, adjoint, *parameters)``, and the parameters then are part of the state.
     Callbacks of the way back are the attributes ``callback_step_adjoint`` and so on, called with (y, adjoint).
 
     Args:

@@ -39,3 +39,4 @@ class Palette:
 
 
 palette = Palette()
+"""The colours by name: ``palette.blue``, ``rust``, ``teal``, ``pink`` and ``gold``, ``ink`` and ``paper``."""

@@ -10,10 +10,34 @@ import threading
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(__file__).with_name("package.json")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def contents():
+    """The pages of the book as their files are named, the front page first."""
+
+    def files(entries):
+        for entry in entries:
+            yield entry["file"]
+            yield from files(entry.get("sections", []))
+
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *(file for part in toc["parts"] for file in files(part["chapters"]))]
+
+
+def pytest_generate_tests(metafunc):
+    """A test that asks for ``page_name`` is run for each page."""
+    if "page_name" in metafunc.fixturenames:
+        metafunc.parametrize("page_name", contents(), scope="module")
+
+
+@pytest.fixture(scope="session")
+def page_names():
+    return contents()
 
 
 def missing(what):
@@ -33,7 +57,7 @@ def chromium_path():
 
 @pytest.fixture(scope="session")
 def cdn():
-    """Folder with the npm packages that the pages take from a CDN."""
+    """Folder with the npm packages that the pages take from a CDN, and those that audit the pages."""
     npm = shutil.which("npm")
     if not npm:
         missing("no npm on the path")
@@ -77,12 +101,16 @@ def site(html):
 
 
 @pytest.fixture(scope="session")
-def browser(chromium_path):
+def chromium_arguments():
+    """A sandbox inside a container started by root is refused by Chromium itself."""
+    return ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path, chromium_arguments):
     from playwright.sync_api import sync_playwright
 
-    # A sandbox inside a container started by root is refused by Chromium itself.
-    arguments = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=chromium_arguments)
         yield browser
         browser.close()

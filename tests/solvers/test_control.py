@@ -32,7 +32,7 @@ def test_a_rejected_step_is_mended_by_its_own_error_alone(error, before):
 def test_pi_and_pid_weigh_the_errors_before():
     errors, k = [0.01, 0.02, 0.03], 5
     assert CONTROLLERS["PI"].factor(errors, k) == pytest.approx(0.9 * 0.01 ** (-0.7 / k) * 0.02 ** (0.4 / k))
-    pid = 0.9 * 0.01 ** (-0.93 / k) * 0.02 ** (0.54 / k) * 0.03 ** (-0.10 / k)
+    pid = 0.9 * 0.01 ** (-0.49 / k) * 0.02 ** (0.34 / k) * 0.03 ** (-0.10 / k)
     assert CONTROLLERS["PID"].factor(errors, k) == pytest.approx(pid)
 
 

@@ -1,0 +1,44 @@
+"""Leave out what the pages do not need: Thebe's scripts, and icons twice.
+
+Jupyter Book adds Thebe's scripts to each page, twice, and the book has no
+live cells. The theme draws its icons by a script of a megabyte and a half,
+and brings them as a font too: here the font draws them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sphinx.errors import ExtensionError
+
+
+def _concerns_thebe(script: Any) -> bool:
+    about = (
+        getattr(script, "filename", script),
+        getattr(script, "attributes", ""),
+    )
+    return "thebe" in str(about).lower()
+
+
+def _drop_thebe(
+    app: Any, page: str, template: str, context: Any, tree: Any
+) -> None:
+    for kind in ("script_files", "css_files"):
+        kept = [file for file in context[kind] if not _concerns_thebe(file)]
+        context[kind] = kept
+
+
+def _empty_icons(app: Any, exception: Any) -> None:
+    if exception is None and app.builder.name == "html":
+        script = Path(app.outdir, "_static/scripts/fontawesome.js")
+        if not script.exists():
+            raise ExtensionError(
+                f"the theme brings no {script.name} any more"
+            )
+        script.write_text("// The icons are drawn by the theme's font.\n")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx, after those that add scripts."""
+    app.connect("html-page-context", _drop_thebe, priority=900)
+    app.connect("build-finished", _empty_icons)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,70 @@
+"""The pages judged by Lighthouse and axe-core, and the extension that mends what they found."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AUDIT = Path(__file__).with_name("audit.mjs")
+
+_spec = importlib.util.spec_from_file_location("accessible", ROOT / "book/_extensions/accessible.py")
+accessible = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(accessible)
+
+
+def audit(chromium, arguments, packages, site, names):
+    """What the two say of each page, all opened by one Chromium."""
+    job = {"chromium": chromium, "arguments": arguments, "packages": str(packages), "site": site, "pages": names}
+    command = [shutil.which("node"), str(AUDIT)]
+    run = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return {page["name"]: page for page in map(json.loads, run.stdout.splitlines())}
+
+
+@pytest.fixture(scope="module")
+def audited(chromium_path, chromium_arguments, cdn, site, page_names):
+    return audit(chromium_path, chromium_arguments, cdn, site, page_names)
+
+
+def test_lighthouse_gives_a_high_score(audited, page_name):
+    assert audited[page_name]["score"] >= 0.95, "\n".join(audited[page_name]["faults"])
+
+
+def test_axe_finds_nothing_serious(audited, page_name):
+    assert audited[page_name]["serious"] == []
+
+
+def test_the_audit_finds_a_planted_fault(chromium_path, chromium_arguments, cdn, html, site):
+    planted = (html / "book/index.html").read_text().replace("<article", '<img src="x.png"><article', 1)
+    planted = planted.replace("<p>", '<p style="color: #999; background: #fff">', 1)
+    (html / "planted.html").write_text(planted)
+    try:
+        found = audit(chromium_path, chromium_arguments, cdn, site, ["planted"])["planted"]
+    finally:
+        (html / "planted.html").unlink()
+    assert found["score"] < 0.95
+    assert any(fault.startswith("image-alt") for fault in found["faults"])
+    assert any("image-alt" in fault for fault in found["serious"])
+    assert any("color-contrast" in fault for fault in found["serious"])
+
+
+def test_a_signature_of_many_lines_is_no_definition_list():
+    signature = '<dl class="py"><dt class="sig"><span>f</span>(<dl>\n<dd>x</dd>\n</dl>\n)</dt><dd>Text</dd></dl>'
+    mended = accessible.mend(signature)
+    assert mended.count("<dl") == mended.count("</dl") == 1
+    assert mended.count("<dd") == mended.count("</dd") == 1
+    assert mended.count("<span") == mended.count("</span") == 3
+
+
+def test_a_folded_cell_is_called_what_it_says():
+    summary = '<summary aria-label="Toggle hidden content"><p>Show code cell source</p></summary>'
+    assert accessible.mend(summary) == "<summary><p>Show code cell source</p></summary>"
+
+
+def test_works_are_items_of_their_list():
+    work = '<div role="list"><div class="citation" role="doc-biblioentry">W</div></div>'
+    assert accessible.mend(work) == '<div role="list"><div class="citation" role="listitem">W</div></div>'

@@ -1,0 +1,67 @@
+"""Each chapter runs as it would in Colab: in an empty folder, with the wheel and without the repository.
+
+nbval compares what its cells print with what the chapter shows.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+SANITIZE = ROOT / "tests/book/nbval_sanitize.cfg"
+
+
+def files():
+    """What belongs to the distribution: the package, and what its description reads."""
+    wanted = ["odelib", "pyproject.toml", "README.md", "LICENSE", "LICENSE-text"]
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *wanted]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in listed if (ROOT / name).exists()]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy, since building leaves files behind that would end up in the next one."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in files():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", out]
+    run = subprocess.run([*command, source], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    (built,) = out.glob("odelib-*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed(wheel, tmp_path_factory):
+    """A folder with the wheel installed, and nothing else."""
+    target = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", target, wheel]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return target
+
+
+def test_the_wheel_holds_the_whole_package(wheel):
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("odelib/")}
+    assert packed == {name for name in files() if name.startswith("odelib/")}
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_the_chapter_prints_what_it_shows(chapter, installed, tmp_path):
+    shutil.copy(chapter, tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    where = "import odelib; print(odelib.__file__)"
+    found = subprocess.run([sys.executable, "-c", where], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert found.stdout.startswith(str(installed))
+    command = [sys.executable, "-m", "pytest", chapter.name, "--nbval", "--nbval-current-env", "-q"]
+    command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "300", "-p", "no:cacheprovider"]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-6000:]
