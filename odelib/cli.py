@@ -46,12 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(error)
     try:
         if launched() > 1 and not isinstance(command, _Train):
-            raise ValueError(f"{launched()} processes were started, but only `odelib train` works in several: start one")
+            raise ValueError(
+                f"{launched()} processes were started, but only `odelib train` works in several: start one"
+            )
         code: int = command.run() or 0
         leave()
     except (ValueError, DataError, TrainingError, OSError) as error:
         return _refuse(error)
     except KeyboardInterrupt as stop:
+        leave(stop)
         if not speaks(stop):
             return 0
         print(f"odelib: stopped; {command.after_stop(arguments)}", file=sys.stderr)
@@ -60,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: Exception) -> int:
+    leave(error)
     if not speaks(error):
         return 0  # another of several processes says it, and its exit code is that of all
     print(f"odelib: error: {error}", file=sys.stderr)
@@ -83,7 +87,10 @@ def _read(arguments: Sequence[str]) -> Any:
 
 @dataclass(frozen=True)
 class _Train(RunOptions):
-    """Train a model, an image classifier unless the data are text; prints the test accuracy, leaves a run folder."""
+    """Train a model, an image classifier unless the data are text; prints the test accuracy, leaves a run folder.
+
+    In N processes, one per GPU, with the same numbers to rounding: torchrun --nproc-per-node N -m odelib train ...
+    """
 
     out: Path | None = None
     """Run folder. None: runs/<data>-<step rule>-seed<seed>."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 
 # A plain variable and no context variable: with a GPU, backward passes run in a thread of their own, and replayed

@@ -88,7 +88,5 @@ class TrainingSet:
             images = erase(images, config.erasing, generator=generator, rows=rows)
         if self._mixes:
             classes = len(self.data.classes)
-            images, labels = mix(
-                images, labels, classes, mixup=config.mixup, cutmix=config.cutmix, generator=generator
-            )
+            images, labels = mix(images, labels, classes, mixup=config.mixup, cutmix=config.cutmix, generator=generator)
         return images, labels

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -146,9 +147,9 @@ def join(device: torch.device) -> Processes:
     return _joined
 
 
-def leave() -> None:
-    """Part from the other processes, all of which do the same."""
-    if _joined is not None:
+def leave(error: BaseException | None = None) -> None:
+    """Part from the other processes, unless they know nothing of the ``error`` because of which this one ends."""
+    if _joined is not None and (error is None or error is _joined.agreed_on):
         _joined.leave()
 
 
@@ -183,4 +184,4 @@ def _cut(first: int, last: int, number: int) -> list[tuple[int, int]]:
     """Cut a range into ``number`` ranges of nearly equal length, the longer ones first."""
     length, longer = divmod(last - first, number)
     edges = [first + i * length + min(i, longer) for i in range(number + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))

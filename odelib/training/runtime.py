@@ -112,7 +112,9 @@ def _own_device(name: str) -> torch.device:
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if name not in ("auto", "cuda"):
-        raise ValueError(f"device {name!r} was asked for by {launched()} processes: ask for cuda, and each takes its own")
+        raise ValueError(
+            f"device {name!r} was asked for by {launched()} processes: ask for cuda, and each takes its own"
+        )
     index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if index >= count:
         here = os.environ.get("LOCAL_WORLD_SIZE", index + 1)

@@ -4,6 +4,7 @@ It is PyTorch's own FSDP2. Accelerate leads to the same on GPUs, but leaves mode
 could not be tested.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ def shard_model(model: nn.Module, device: torch.device, count: int) -> None:
         device: The one of this process.
         count: Number of processes.
     """
+    # It warns of changes in place, of which the solvers make none on a graph.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(device.type, (count,))
     for unit in (*_units(model), model):
         fully_shard(unit, mesh=mesh, reshard_after_forward=True)

@@ -37,10 +37,8 @@ class Batch:
     whole: int | None = None
     """Rows of the batch, where inputs and targets are but this process's rows of it; None: they are all."""
 
-    def pieces(
-        self, processes: Processes, number: int = 1
-    ) -> list[tuple[tuple[Tensor, ...], Tensor, Part]]:
-        """What this process computes, in at most ``number`` pieces of nearly equal size: inputs, targets, which rows."""
+    def pieces(self, processes: Processes, number: int = 1) -> list[tuple[tuple[Tensor, ...], Tensor, Part]]:
+        """What this process computes, in at most ``number`` nearly equal pieces: inputs, targets, and which rows."""
         parts = processes.parts(len(self.targets) if self.whole is None else self.whole, number)
         tensors = (*self.inputs, self.targets)
         if self.whole is None:

@@ -1,4 +1,8 @@
-"""Several processes with one model, through Hugging Face Accelerate: a copy in each, or its weights shared out."""
+"""Several processes with one model, through Hugging Face Accelerate: a copy in each, or its weights shared out.
+
+A single process does without: its numbers are then those of the plain loop, bit for bit, and Accelerate, which takes
+a second to import, need not be installed.
+"""
 
 import signal
 import threading
