@@ -14,9 +14,10 @@ import tyro
 from odelib.cli_options import RunOptions, starting_point
 from odelib.data import DATA_SETS, DataError
 from odelib.data.describe import describe
-from odelib.training import TrainingError, load_checkpoint, load_run, measure, prepare, train_prepared
+from odelib.training import Runtime, TrainingError, load_checkpoint, load_run, measure, prepare, train_prepared
 from odelib.training.execute import dask_cluster, local_processes, run_study
 from odelib.training.folder import claim_folder
+from odelib.training.processes import launched, leave, quiet_unless_first, speaks
 from odelib.training.report import write_report
 from odelib.training.swap import rule_of, swap
 
@@ -37,22 +38,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        command = _read(arguments)
+        with quiet_unless_first():
+            command = _read(arguments)
     except SystemExit as stop:  # tyro has printed help, or what it could not read and the nearest options
-        return int(stop.code or 0)
+        return int(stop.code or 0) if speaks(stop) else 0
     except (ValueError, OSError) as error:
         return _refuse(error)
     try:
+        if launched() > 1 and not isinstance(command, _Train):
+            raise ValueError(
+                f"{launched()} processes were started, but only `odelib train` works in several: start one"
+            )
         code: int = command.run() or 0
+        leave()
     except (ValueError, DataError, TrainingError, OSError) as error:
         return _refuse(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        leave(stop)
+        if not speaks(stop):
+            return 0
         print(f"odelib: stopped; {command.after_stop(arguments)}", file=sys.stderr)
         return 130
     return code
 
 
 def _refuse(error: Exception) -> int:
+    leave(error)
+    if not speaks(error):
+        return 0  # another of several processes says it, and its exit code is that of all
     print(f"odelib: error: {error}", file=sys.stderr)
     return 2
 
@@ -74,7 +87,10 @@ def _read(arguments: Sequence[str]) -> Any:
 
 @dataclass(frozen=True)
 class _Train(RunOptions):
-    """Train a model, an image classifier unless the data are text; prints the test accuracy, leaves a run folder."""
+    """Train a model, an image classifier unless the data are text; prints the test accuracy, leaves a run folder.
+
+    In N processes, one per GPU, with the same numbers to rounding: torchrun --nproc-per-node N -m odelib train ...
+    """
 
     out: Path | None = None
     """Run folder. None: runs/<data>-<step rule>-seed<seed>."""
@@ -91,11 +107,18 @@ class _Train(RunOptions):
         return Path("runs") / f"{self.data.data}-{rule}-seed{self.recipe.seed}"
 
     def run(self) -> None:
-        claim_folder(self.folder, resume=self.resume)
-        prepared = prepare(self.values())
+        processes = Runtime.choose(self.compute.device, self.compute.precision).processes
+        with processes.agreed():
+            if processes.main:
+                claim_folder(self.folder, resume=self.resume)
+            prepared = prepare(self.values())
         config, task = prepared.config, prepared.task
-        print(f"training on {task.name} ({prepared.note or 'official set'}); run folder {self.folder}")
+        if processes.main:
+            together = f" in {processes.count} processes" if processes.count > 1 else ""
+            print(f"training on {task.name} ({prepared.note or 'official set'}){together}; run folder {self.folder}")
         result = train_prepared(prepared, self.folder, resume=self.resume, tensorboard=self.tensorboard)
+        if not processes.main:
+            return
         scores = "".join(f", {name} {value:.4g}" for name, value in prepared.scores(result.model).items())
         print(
             f"test accuracy {result.test_accuracy:.4f}{scores} after {config.epochs} epochs"
@@ -107,6 +130,9 @@ class _Train(RunOptions):
             epoch = load_checkpoint(self.folder).epoch
         except TrainingError:
             return "no checkpoint was written yet, so start again"
+        if launched() > 1:
+            more = "" if self.resume else ", with --resume at its end"
+            return f"the checkpoint after epoch {epoch} is intact; go on with the same command{more}"
         command = shlex.join(["odelib", *arguments, *([] if self.resume else ["--resume"])])
         return f"the checkpoint after epoch {epoch} is intact; go on with: {command}"
 

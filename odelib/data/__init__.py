@@ -1,6 +1,6 @@
 """Image and text sets: what there is, loading with verification, and the steps from raw data to batches."""
 
-from odelib.data.augment import augment, normalise
+from odelib.data.augment import Rows, augment, normalise
 from odelib.data.augment_strongly import erase, mix, rand_augment
 from odelib.data.downloads import data_folder
 from odelib.data.images import load_images
@@ -24,6 +24,7 @@ __all__ = [
     "DataSet",
     "ImageData",
     "IntentData",
+    "Rows",
     "Subwords",
     "TranslationData",
     "augment",

@@ -1,14 +1,30 @@
 """Light augmentation of image batches, on the device on which the images are."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float32, Num, UInt8
+from jaxtyping import Float32, Int64, Num, UInt8
 from torch import Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a batch. They are varied as they would be in the whole batch, and so is the generator advanced."""
+
+    chosen: Int64[Tensor, " rows"]
+    """Which rows, on the CPU."""
+    of: int
+    """Rows of the whole batch."""
+
+
 def augment(
-    images: Num[Tensor, "batch channels height width"], *, shift: int, flip: bool, generator: torch.Generator
+    images: Num[Tensor, "batch channels height width"],
+    *,
+    shift: int,
+    flip: bool,
+    generator: torch.Generator,
+    rows: Rows | None = None,
 ) -> Num[Tensor, "batch channels height width"]:
     """Translate each image by up to ``shift`` pixels along each axis and, perhaps, mirror it.
 
@@ -22,6 +38,7 @@ def augment(
         shift: Largest translation in pixels, 0 for none.
         flip: Whether to mirror about half of the images.
         generator: A CPU generator; it advances.
+        rows: Which rows of a batch the images are. None: all.
 
     Raises:
         ValueError: ``shift`` is negative or ``generator`` is not on the CPU.
@@ -32,20 +49,24 @@ def augment(
         raise ValueError(f"generator must be a CPU generator, got one on {generator.device}")
     batch, channels, height, width = images.shape
     device = images.device
-    offsets = torch.randint(-shift, shift + 1, (2, batch, 1), generator=generator).to(device)
-    mirrored = (torch.rand(batch, 1, generator=generator) < 0.5).to(device)
+    drawn = batch if rows is None else rows.of
+    offsets = torch.randint(-shift, shift + 1, (2, drawn, 1), generator=generator)
+    mirrored = torch.rand(drawn, 1, generator=generator) < 0.5
+    if rows is not None:
+        offsets, mirrored = offsets[:, rows.chosen], mirrored[rows.chosen]
+    offsets, mirrored = offsets.to(device), mirrored.to(device)
 
-    # Which row and column of the input each pixel of the output shows: (batch, height) and (batch, width).
-    rows = torch.arange(height, device=device) - offsets[0]
+    # Which line and column of the input each pixel of the output shows: (batch, height) and (batch, width).
+    lines = torch.arange(height, device=device) - offsets[0]
     columns = torch.arange(width, device=device) - offsets[1]
-    row_inside, column_inside = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
-    inside = row_inside[:, None, :, None] & column_inside[:, None, None, :]
+    line_inside, column_inside = (lines >= 0) & (lines < height), (columns >= 0) & (columns < width)
+    inside = line_inside[:, None, :, None] & column_inside[:, None, None, :]
     if flip:
         columns = torch.where(mirrored, width - 1 - columns, columns)
     moved = images[
         torch.arange(batch, device=device)[:, None, None, None],
         torch.arange(channels, device=device)[None, :, None, None],
-        rows.clamp(0, height - 1)[:, None, :, None],
+        lines.clamp(0, height - 1)[:, None, :, None],
         columns.clamp(0, width - 1)[:, None, None, :],
     ]
     return torch.where(inside, moved, moved.new_zeros(()))

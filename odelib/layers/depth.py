@@ -148,6 +148,12 @@ class DepthBlock(nn.Module):
         """Whether the bare loop does, which reads no value and compiles without a break."""
         return self.control is None and self.gradient == "backprop"
 
+    @property
+    def called_by_terms(self) -> bool:
+        """Whether the fields' weights are used by calling the fields' terms, and in no other way."""
+        fused = any(getattr(field, "fuse", False) for field in self.fields)
+        return self._marches and self.schedule.weights == "piecewise" and not fused
+
     def _integrate(self, interval: int, field: Any, x: Tensor, record: list[Tensor] | None) -> Tensor:
         steps, h = self.schedule.steps, self.schedule.step_size
         if self._marches:

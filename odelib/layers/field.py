@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from odelib.layers.attention import MultiHeadAttention
 from odelib.layers.context import Context
+from odelib.layers.drops import draw_keep
 from odelib.layers.fused import Folded, fused
 from odelib.layers.integrand import Integrand
 from odelib.layers.mlp import MLP
@@ -81,17 +81,12 @@ class Term(nn.Module):
         """Return the factors that drop entries of the sublayer's output, broadcasting to ``x``; None for no drop."""
         if not self.random:
             return None
-        return _keep(x[:, :1, :1], self.drop_path) * _keep(x, self.dropout)
+        return draw_keep(x[:, :1, :1], self.drop_path) * draw_keep(x, self.dropout)
 
     def draw(self, x: Tensor) -> Field:
         """Return the term with its dropout drawn, to be held while one step of a method is taken."""
         keep = self.noise(x)
         return self if keep is None else lambda t, y: self(t, y, keep=keep)
-
-
-def _keep(like: Tensor, rate: float) -> Tensor:
-    """Return a mask of the shape of ``like``: 0 with probability ``rate``, else 1 / (1 - rate)."""
-    return torch.empty_like(like).bernoulli_(1.0 - rate).div_(1.0 - rate)
 
 
 @dataclass(frozen=True)

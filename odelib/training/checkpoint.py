@@ -16,7 +16,7 @@ CHECKPOINT = "checkpoint.pt"
 FORMAT = 1
 
 # These change neither the weights nor the metrics of a run, so it may go on with other values of them.
-_FREE = ("device", "eval_batch_size", "checkpoint_every")
+_FREE = ("device", "shard", "eval_batch_size", "checkpoint_every")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class RecipeOptions:
     epochs: int = 15
     """Passes over the training images."""
     batch_size: int = 64
-    """Images (windows of characters, requests, pairs) per optimiser step."""
+    """Images (windows of characters, requests, pairs) per optimiser step, of all processes together."""
     accumulate: int = 1
     """Pieces in which a batch is computed, one after another: less memory for the same step."""
     lr: float = 2e-3
@@ -82,6 +82,9 @@ class ComputeOptions:
     """Number format of matrix products: float32, bfloat16, or auto (bfloat16 on CUDA devices that have it)."""
     compile: bool = False
     """Compile the training step's forward and backward pass by torch.compile; equal to rounding."""
+    shard: bool = False
+    """Of several processes (torchrun, accelerate launch), let each hold a part of weights, gradients and optimiser
+    state, not all of them (FSDP2); equal to rounding."""
     eval_batch_size: int = 500
     """Images per batch when measuring; it changes memory and speed, not the result."""
     checkpoint_every: int = 1

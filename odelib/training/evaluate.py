@@ -37,7 +37,8 @@ def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> 
         model: Gives logits for the inputs of a batch. It is measured in evaluation mode and comes back in the mode
             it was in.
         batches: At least one batch.
-        runtime: In which number format.
+        runtime: In which number format. Where it has several processes, all of them must measure together, and each
+            computes its rows of every batch.
 
     Returns:
         Mean cross-entropy in nats, and the share of places whose largest logit is that of the wanted class, both
@@ -51,13 +52,16 @@ def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> 
     try:
         with torch.inference_mode():
             for batch in batches:
-                with runtime.autocast():
-                    logits = model(*batch.inputs)
-                loss += loss_of(logits, batch.targets, reduction="sum")
-                hits += hits_of(logits, batch.targets)
+                for inputs, targets, part in batch.pieces(runtime.processes):
+                    with runtime.autocast():
+                        logits = model(*inputs)
+                    if part.weight:
+                        loss += loss_of(logits, targets, reduction="sum")
+                        hits += hits_of(logits, targets)
                 count += batch.count
     finally:
         model.train(training)
+    loss, hits = (runtime.processes.sum(number) for number in (loss, hits))
     return loss.item() / count, hits.item() / count
 
 

@@ -1,8 +1,8 @@
 """The training loop: warm-up and cosine decay, clipping, label smoothing, metrics, exact resumption."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -13,16 +13,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from odelib.data import ImageData
 from odelib.models import TransformerConfig, ViT, ViTConfig
-from odelib.training.board import open_board
-from odelib.training.checkpoint import Checkpoint, check_same_run, load_checkpoint, save_checkpoint
+from odelib.training.checkpoint import Checkpoint, check_same_run, load_checkpoint
 from odelib.training.config import TrainConfig
 from odelib.training.cost import cost_of
 from odelib.training.errors import TrainingError
 from odelib.training.evaluate import measure
-from odelib.training.folder import CONFIG, claim_folder, hold_folder
+from odelib.training.folder import claim_folder, hold_folder
+from odelib.training.journal import open_journal
 from odelib.training.optim import adamw, learning_rate
+from odelib.training.processes import Part
 from odelib.training.progress import Progress
-from odelib.training.record import METRICS, EpochMetrics, MetricsFile, epoch_record, header, read_metrics
+from odelib.training.record import EpochMetrics, read_metrics
 from odelib.training.runtime import Runtime
 from odelib.training.tasks import Batch, Task, hits_of, image_sizes, image_task, loss_of
 
@@ -117,32 +118,45 @@ def fit_task(
         TrainingError: The loss is no longer finite, the folder cannot be written, another process writes it, or its
             checkpoint cannot be used.
     """
-    folder = Path(folder)
-    claim_folder(folder, resume=resume)
-    with hold_folder(folder), runtime.fork_rng():
-        run = _Run(config, task, build, folder, runtime)
-        stored = load_checkpoint(folder) if resume else None
-        if stored is not None:
-            check_same_run(stored, config, folder)
-            run.restore(stored)
-        with (
-            MetricsFile(folder / METRICS, size=stored.metrics_bytes if stored else 0) as metrics,
-            Progress(config, cast(float, run.model.nfe), task.count, run.epoch, unit=task.unit, shown=progress) as bar,
-            open_board(folder, run.step, wanted=tensorboard) as board,
-        ):
-            if stored is None:
-                (folder / CONFIG).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+    folder, processes = Path(folder), runtime.processes
+    with ExitStack() as held, runtime.fork_rng(), processes.stoppable():
+        journal = stored = cost = None
+        with processes.agreed():
+            if processes.main:
+                claim_folder(folder, resume=resume)
+                held.enter_context(hold_folder(folder))
+                stored = _stored(config, folder) if resume else None
+                journal = held.enter_context(open_journal(folder, stored, tensorboard=tensorboard))
+            run = _Run(config, task, build, runtime)
+            if processes.main and stored is None:
                 cost = cost_of(run.model, next(iter(task.epoch(0))))
-                run.save(metrics.append(header(config, runtime, cost)))
-            while run.epoch < config.epochs:
-                done = run.train_epoch(bar)
-                size = metrics.append(epoch_record(done))
-                if run.epoch % config.checkpoint_every == 0 or run.epoch == config.epochs:
-                    run.save(size)
-                bar.epoch_done(done)
-                board.epoch_done(done)
-        _, history = read_metrics(folder)
-    return Result(model=run.measured.eval(), history=history, folder=folder)
+        stored = processes.same(stored)
+        run.begin(stored)
+        nfe, shown = cast(float, run.model.nfe), progress and processes.main
+        bar = held.enter_context(Progress(config, nfe, task.count, run.epoch, unit=task.unit, shown=shown))
+        if stored is None:
+            state = run.state()
+            with processes.agreed():
+                if journal is not None and cost is not None:
+                    journal.begin(config, runtime, cost, state)
+        while run.epoch < config.epochs:
+            done = run.train_epoch(bar)
+            due = run.epoch % config.checkpoint_every == 0 or run.epoch == config.epochs
+            now = run.state() if due else None
+            with processes.agreed():
+                if journal is not None:
+                    journal.add(done, now)
+            bar.epoch_done(done)
+            processes.stop_if_asked()
+        with processes.agreed():
+            history = read_metrics(folder)[1] if processes.main else ()
+        return Result(model=run.trained().eval(), history=processes.same(history), folder=folder)
+
+
+def _stored(config: TrainConfig, folder: Path) -> Checkpoint:
+    stored = load_checkpoint(folder)
+    check_same_run(stored, config, folder)
+    return stored
 
 
 def check_sizes(model: TransformerConfig, sizes: Mapping[str, int], data: str) -> None:
@@ -165,19 +179,15 @@ def check_sizes(model: TransformerConfig, sizes: Mapping[str, int], data: str) -
 class _Run(Generic[Model]):
     """Model, optimiser and position of a run in progress."""
 
-    def __init__(
-        self, config: TrainConfig, task: Task, build: Callable[[], Model], folder: Path, runtime: Runtime
-    ) -> None:
-        self.config, self.task, self.folder, self.runtime = config, task, folder, runtime
+    def __init__(self, config: TrainConfig, task: Task, build: Callable[[], Model], runtime: Runtime) -> None:
+        self.config, self.task, self.build, self.runtime = config, task, build, runtime
         runtime.seed(config.seed)
         self.model = build().to(runtime.device)
-        self.forward = cast(Callable[..., Tensor], torch.compile(self.model) if config.compile else self.model)
         self.average = (
             AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))  # type: ignore[no-untyped-call]
             if config.average
             else None
         )
-        self.optimizer = adamw(self.model, config, runtime)
         self.epoch = 0
         self.step = 0
 
@@ -186,26 +196,44 @@ class _Run(Generic[Model]):
         """The model that counts: the averaged one, if there is one."""
         return self.model if self.average is None else cast(Model, self.average.module)
 
-    def restore(self, stored: Checkpoint) -> None:
-        self.model.load_state_dict(stored.model)
-        if self.average is not None and stored.average is not None:
-            self.average.load_state_dict(stored.average)
-        self.optimizer.load_state_dict(stored.optimizer)
-        self.runtime.set_rng_state(stored.rng)
-        self.epoch, self.step = stored.epoch, stored.step
+    def begin(self, stored: Checkpoint | None) -> None:
+        """Take up what is stored, and spread the model over the processes: the optimiser then has their weights."""
+        processes = self.runtime.processes
+        if stored is not None:
+            self.model.load_state_dict(stored.model)
+            if self.average is not None and stored.average is not None:
+                self.average.load_state_dict(stored.average)
+        average = None if self.average is None else self.average.module
+        forward = processes.spread(self.model, average, shard=self.config.shard)
+        self.forward = cast(Callable[..., Tensor], torch.compile(forward) if self.config.compile else forward)
+        self.optimizer = adamw(self.model, self.config, self.runtime)
+        if stored is not None:
+            self.optimizer.load_state_dict(processes.shared_out(self.optimizer, stored.optimizer))
+            self.runtime.set_rng_state(stored.rng)
+            self.epoch, self.step = stored.epoch, stored.step
 
-    def save(self, metrics_bytes: int) -> None:
-        checkpoint = Checkpoint(
+    def state(self) -> Checkpoint:
+        """All that the run needs to go on, in however many processes; all of them must ask for it."""
+        whole = self.runtime.processes.whole
+        return Checkpoint(
             config=self.config.to_dict(),
-            model=self.model.state_dict(),
-            optimizer=self.optimizer.state_dict(),
+            model=whole(self.model.state_dict()),
+            optimizer=whole(self.optimizer.state_dict()),
             epoch=self.epoch,
             step=self.step,
             rng=self.runtime.rng_state(),
-            metrics_bytes=metrics_bytes,
-            average=None if self.average is None else self.average.state_dict(),
+            metrics_bytes=0,
+            average=None if self.average is None else whole(self.average.state_dict()),
         )
-        save_checkpoint(checkpoint, self.folder)
+
+    def trained(self) -> Model:
+        """The model that counts, whole in every process."""
+        processes = self.runtime.processes
+        if not (self.config.shard and processes.count > 1):
+            return self.measured
+        model = self.build().to(self.runtime.device)
+        model.load_state_dict(processes.whole(self.measured.state_dict(), everywhere=True))
+        return model
 
     def train_epoch(self, bar: Progress) -> EpochMetrics:
         start = time.perf_counter()
@@ -218,7 +246,10 @@ class _Run(Generic[Model]):
             losses[i], hits[i] = self._update(batch)
             seen += batch.count
             if (i + 1) % _READ_EVERY == 0 or i + 1 == steps:
+                new = torch.stack((losses[read : i + 1], hits[read : i + 1]))
+                losses[read : i + 1], hits[read : i + 1] = self.runtime.processes.sum(new)
                 self._check(losses[read : i + 1], self.step - (i - read))
+                self.runtime.processes.stop_if_asked()
                 bar.update(seen, losses[: i + 1].sum().item() / seen, hits[: i + 1].sum().item() / seen)
                 read = i + 1
         trained = time.perf_counter()
@@ -242,11 +273,15 @@ class _Run(Generic[Model]):
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        if self.config.accumulate == 1:
-            loss, hits = self._backward(batch.inputs, batch.targets, "mean", 1)
+        processes = self.runtime.processes
+        if processes.count == self.config.accumulate == 1:
+            loss, hits = self._backward(batch.inputs, batch.targets)
         else:
-            pieces = batch.pieces(self.config.accumulate)
-            results = [self._backward(inputs, targets, "sum", batch.count) for inputs, targets in pieces]
+            results = []
+            pieces = batch.pieces(processes, self.config.accumulate)
+            for i, (inputs, targets, part) in enumerate(pieces, start=1):
+                with part.draws(), processes.adding_up(self.forward, last=i == len(pieces)):
+                    results.append(self._backward(inputs, targets, part, batch.count))
             loss, hits = (torch.stack(numbers).sum() for numbers in zip(*results, strict=True))
         if self.config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
@@ -257,16 +292,21 @@ class _Run(Generic[Model]):
         return loss * batch.count, hits
 
     def _backward(
-        self, inputs: tuple[Tensor, ...], targets: Tensor, reduction: str, divisor: int
+        self, inputs: tuple[Tensor, ...], targets: Tensor, part: Part | None = None, count: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """Add the gradient of loss / divisor to the parameters'; give that loss and the number of hits."""
+        """Add the gradient of the loss to the parameters'; give the loss and the number of hits.
+
+        The loss is the mean over the targets; of a part of a batch, the sum over them divided by the batch's ``count``.
+        """
         with self.runtime.autocast():
             logits = self.forward(*inputs)
+        reduction = "mean" if part is None else "sum"
         loss = loss_of(logits, targets, label_smoothing=self.config.label_smoothing, reduction=reduction)
-        if divisor > 1:
-            loss = loss / divisor
-        torch.autograd.backward(loss)
-        return loss.detach(), hits_of(logits, targets)
+        hits = hits_of(logits, targets)
+        if part is not None:
+            loss, hits = loss * part.weight / count, hits * part.weight
+        torch.autograd.backward(loss * self.runtime.processes.count)  # they take the mean of their gradients
+        return loss.detach(), hits
 
     def _lr(self, step: int) -> float:
         config, steps = self.config, self.task.steps
@@ -279,7 +319,8 @@ class _Run(Generic[Model]):
         bad = (~torch.isfinite(losses)).nonzero()
         if len(bad):
             step = first_step + int(bad[0])
-            raise TrainingError(
-                f"the loss is {losses[int(bad[0])].item()} at step {step} (epoch {self.epoch + 1}): "
-                f"try a lower learning rate than {self.config.lr:g}, a longer warm-up, or a smaller clip_norm"
-            )
+            with self.runtime.processes.agreed():
+                raise TrainingError(
+                    f"the loss is {losses[int(bad[0])].item()} at step {step} (epoch {self.epoch + 1}): "
+                    f"try a lower learning rate than {self.config.lr:g}, a longer warm-up, or a smaller clip_norm"
+                )

@@ -62,6 +62,7 @@ def header(config: TrainConfig, runtime: Runtime, cost: Cost) -> dict[str, Any]:
         "device_name": name,
         "precision": str(runtime.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
+        "processes": runtime.processes.count,
     }
 
 

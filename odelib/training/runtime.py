@@ -1,5 +1,6 @@
 """The one place that decides where and in which number format a run computes."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from odelib.names import choose
 from odelib.training.config import PRECISIONS
+from odelib.training.processes import ALONE, Processes, join, launched
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -22,23 +24,27 @@ class Runtime:
     """Number format of matrix products; parameters and optimiser state are float32 always."""
     fused: bool
     """Whether AdamW updates all parameters in one kernel."""
+    processes: Processes = ALONE
+    """Who computes the run."""
 
     @classmethod
     def choose(cls, device: str = "auto", precision: str = "auto") -> "Runtime":
-        """Settle ``auto`` on this machine.
+        """Settle ``auto`` on this machine, and meet the processes that were started together with this one.
 
         Args:
-            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``. Of several processes each takes a CUDA device of
+                its own.
             precision: ``auto``, ``float32`` or ``bfloat16``.
 
         Raises:
-            ValueError: The device is unknown, or CUDA was asked for and this machine has no such device.
+            ValueError: The device is unknown, or CUDA was asked for and this machine has no such device, or not one
+                for each process.
         """
         where = _find_device(device)
         on_cuda = where.type == "cuda"
         if choose(precision, PRECISIONS, "precision") == "auto":
             precision = "bfloat16" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-        return cls(device=where, dtype=_DTYPES[precision], fused=on_cuda)
+        return cls(device=where, dtype=_DTYPES[precision], fused=on_cuda, processes=join(where))
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context for forward passes: matrix products in ``dtype``, sums and norms in float32."""
@@ -83,6 +89,8 @@ class Runtime:
 
 
 def _find_device(name: str) -> torch.device:
+    if launched() > 1 and (name == "auto" or name.startswith("cuda")):
+        return _own_device(name)
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     kind, _, index = name.partition(":")
@@ -97,3 +105,21 @@ def _find_device(name: str) -> torch.device:
         count = torch.cuda.device_count()
         raise ValueError(f"device {name!r} was asked for, but there are {count}: use cuda:0 to cuda:{count - 1}")
     return torch.device("cuda", int(index or 0))
+
+
+def _own_device(name: str) -> torch.device:
+    """The device of this one of several processes on the machine."""
+    if name == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise ValueError(
+            f"device {name!r} was asked for by {launched()} processes: ask for cuda, and each takes its own"
+        )
+    index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if index >= count:
+        here = os.environ.get("LOCAL_WORLD_SIZE", index + 1)
+        raise ValueError(
+            f"{here} processes were started on a machine with {count} CUDA devices: "
+            "start one process per device, or choose the device cpu"
+        )
+    return torch.device("cuda", index)

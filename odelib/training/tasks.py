@@ -16,6 +16,7 @@ from torch import Tensor
 from odelib.data import ImageData, normalise
 from odelib.training.batches import TrainingSet
 from odelib.training.config import TrainConfig
+from odelib.training.processes import Part, Processes
 from odelib.training.runtime import Runtime
 
 IGNORED = -100
@@ -32,12 +33,19 @@ class Batch:
     """Class wanted at each place for which the model gives logits: int64, of their shape without the last axis; or
     the probability wanted of each class there, floating point, of their whole shape."""
     count: int
-    """Targets that are not IGNORED; known without reading the device."""
+    """Targets of the whole batch that are not IGNORED; known without reading the device."""
+    whole: int | None = None
+    """Rows of the batch, where inputs and targets are but this process's rows of it; None: they are all."""
 
-    def pieces(self, number: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
-        """Inputs and targets in at most ``number`` pieces of nearly equal size, in their order."""
-        parts = [tensor.tensor_split(min(number, len(tensor))) for tensor in (*self.inputs, self.targets)]
-        return [(tuple(piece[:-1]), piece[-1]) for piece in zip(*parts, strict=True)]
+    def pieces(self, processes: Processes, number: int = 1) -> list[tuple[tuple[Tensor, ...], Tensor, Part]]:
+        """What this process computes, in at most ``number`` nearly equal pieces: inputs, targets, and which rows."""
+        parts = processes.parts(len(self.targets) if self.whole is None else self.whole, number)
+        tensors = (*self.inputs, self.targets)
+        if self.whole is None:
+            cut = [[tensor[part.first : part.last] for part in parts] for tensor in tensors]
+        else:
+            cut = [list(torch.split(tensor, [part.last - part.first for part in parts])) for tensor in tensors]
+        return [(tuple(piece[:-1]), piece[-1], part) for *piece, part in zip(*cut, parts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ class Task:
     sizes: Mapping[str, int]
     """What the model must offer, such as ``num_classes``, ``vocab_size`` and ``max_tokens``."""
     epoch: Callable[[int], Iterator[Batch]]
-    """The training batches of an epoch, counted from 0; a function of the seed and the epoch alone."""
+    """The training batches of an epoch, counted from 0; a function of the seed and the epoch alone. Each process
+    makes the same ones, whole or its rows of them."""
     test: Callable[[], Iterator[Batch]]
     """The batches to measure on; the same each time."""
 
@@ -101,13 +110,18 @@ def image_task(data: ImageData, config: TrainConfig, runtime: Runtime) -> Task:
         ValueError: There are fewer training images than asked for.
     """
     training = TrainingSet(data, config, runtime)
+
+    def shown(epoch: int) -> Iterator[Batch]:
+        for size, (images, labels) in zip(training.sizes, training.epoch(epoch), strict=True):
+            yield Batch((images,), labels, size, whole=size)
+
     return Task(
         name=data.name,
         unit="images",
         count=len(training.images),
         steps=training.steps,
         sizes=image_sizes(data),
-        epoch=lambda epoch: (Batch((x,), labels, len(labels)) for x, labels in training.epoch(epoch)),
+        epoch=shown,
         test=lambda: test_images(data, config.eval_batch_size, runtime),
     )
 

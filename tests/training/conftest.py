@@ -10,7 +10,7 @@ from odelib.models import ViTConfig
 from odelib.training import TrainConfig
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data() -> ImageData:
     generator = torch.Generator().manual_seed(3)
     labels = torch.arange(60) % 3
@@ -30,7 +30,7 @@ def data() -> ImageData:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config() -> TrainConfig:
     model = ViTConfig(
         image_size=8,

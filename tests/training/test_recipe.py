@@ -41,13 +41,12 @@ def parameters(model: torch.nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 64])
-def test_pieces_give_the_gradient_of_the_whole(
-    data: ImageData, still: TrainConfig, tmp_path: Path, accumulate: int
-) -> None:
+def test_pieces_give_the_gradient_of_the_whole(data: ImageData, still: TrainConfig, accumulate: int) -> None:
     gradients, results = [], []
     for config in (calm(still), replace(calm(still), accumulate=accumulate)):
         task = image_task(data, config, CPU)
-        run = _Run(config, task, lambda: build_model(config.model), tmp_path, CPU)  # noqa: B023  called at once
+        run = _Run(config, task, lambda: build_model(config.model), CPU)  # noqa: B023  called at once
+        run.begin(None)
         results.append(run._update(next(iter(task.epoch(0)))))
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in run.model.parameters()]))
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-4)
