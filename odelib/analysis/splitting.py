@@ -59,9 +59,10 @@ def splitting_gaps(
 def commutator(field: Any, x: Float[Tensor, "*shape"], t: float = 0.0) -> Float[Tensor, "*shape"]:
     """Return [A, M](x) = A'(x) M(x) - M'(x) A(x), which is zero where the order of the two terms does not matter.
 
-    Following A exactly for a time h and then M misses the flow of A + M by -h^2/2 [A, M] + O(h^3) (McLachlan and
-    Quispel 2002, doi 10.1017/S0962492902000053). Of more than two terms, the commutators of all pairs
-    (earlier, later) are added, which keeps that sentence true. Directional derivatives only; no Jacobian is formed.
+    Following A exactly for a time h and then M misses the flow of A + M by -h^2/2 [A, M] + O(h^3): the
+    Baker-Campbell-Hausdorff formula to second order, derived in the book's chapter on splitting. (Others give the
+    bracket of two fields the opposite sign.) Of more than two terms, the commutators of all pairs (earlier, later) are
+    added, which keeps that sentence true. Directional derivatives only; no Jacobian is formed.
 
     Args:
         field: A field with ``terms``, smooth in x.

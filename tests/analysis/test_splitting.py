@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -61,6 +64,14 @@ def test_terms_that_commute_have_no_commutator_and_two_equal_terms_neither():
     assert commutator(same, x).abs().max() < 1e-12
     cubic = Sum(lambda t, y: y**3, lambda t, y: y**3)
     assert torch.equal(commutator(cubic, x), torch.zeros_like(x))
+
+
+def test_the_first_commutator_warns_of_nothing():
+    code = "import torch; from odelib import Sum; from odelib.analysis import commutator as c; "
+    code += "c(Sum(lambda t, y: y**3, lambda t, y: -y), torch.ones(2))"
+    # A process of its own: torch warns once, where forward derivatives are first used.
+    run = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_the_gap_between_the_two_layers_has_slope_two(field, x):
