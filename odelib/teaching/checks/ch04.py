@@ -1,0 +1,231 @@
+"""Exercises of the chapter on a neural ODE that classifies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.teaching.exercises import Exercise, NotYet, expect_close
+
+
+def _function(answer: Any, call: str) -> None:
+    if not callable(answer):
+        name = call.partition("(")[0]
+        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
+
+
+def _pair(answer: Any, names: str) -> tuple[float, float]:
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise NotYet(f"the answer is {answer!r}", f"Give two numbers: {names}.")
+    first, second = (float(part) for part in answer)
+    return first, second
+
+
+def _hint(value: float, hints: Mapping[Any, str], otherwise: str) -> str:
+    return next((hint for known, hint in hints.items() if math.isclose(value, known, rel_tol=0.001)), otherwise)
+
+
+def _augment(augment: Any) -> None:
+    """The answer is ``augment(x, extra)``, the state with ``extra`` coordinates that start at zero."""
+    _function(augment, "augment(...)")
+    x = torch.tensor([[3.0, -1.0], [0.5, 2.0], [4.0, 5.0]], dtype=torch.float64)
+    kept, extra = x.clone(), 2
+    zeros = x.new_zeros(3, extra)
+    result = augment(x, extra)
+    if not torch.equal(x, kept):
+        raise NotYet("the x that was passed in has changed", "Return a new tensor: torch.cat or pad.")
+    expect_close(
+        result,
+        torch.cat([x, zeros], dim=1),
+        "for three states of two coordinates, extra = 2, the result",
+        [
+            (x, "Nothing was added: the result has extra more columns."),
+            (torch.cat([x, x.new_zeros(extra, 2)]), "Those are new images, not coordinates: dim=0 is the batch."),
+            (torch.cat([zeros, x], dim=1), "The zeros stand in front: the chapter puts them behind the image."),
+            (torch.cat([x, zeros + 1], dim=1), "The new coordinates start at zero."),
+            (torch.cat([x, x], dim=1), "That is the state twice: the new coordinates start at zero."),
+            (zeros, "The image is gone: put the zeros behind it."),
+            (torch.cat([x, x.new_zeros(3, 1)], dim=1), "One coordinate was added, and two were asked for."),
+        ],
+        "New coordinates are columns; they start at zero.",
+    )
+    single = augment(x.float(), 1)
+    if single.dtype != torch.float32:
+        raise NotYet(f"a state in float32 comes back as {single.dtype}", "Make the zeros with x.new_zeros.")
+
+
+def _stricter(answer: Any) -> None:
+    """The answer is a pair of numbers: steps and evaluations of bosh3 at 1e-7, where 20 steps are taken at 1e-4."""
+    steps, evaluations = _pair(answer, "(steps, evaluations)")
+    if not math.isclose(steps, 200):
+        hints = {
+            20_000: "That would be order 1: the estimate shrinks with the cube of the step.",
+            20 * math.sqrt(1000): "That is a square root: the estimate shrinks with the cube of the step.",
+            20 * 1000**0.25: "That is a fourth root: the method has order 3, and so has its estimate, h^3.",
+            2: "A stricter tolerance takes more steps, not fewer.",
+            60: "The tolerance is 1000 times smaller: take the cube root of that.",
+            20: "That is the number at the old tolerance.",
+        }
+        raise NotYet(f"there are {steps:g} steps", _hint(steps, hints, "steps ~ tol^(-1/3)."))
+    if not math.isclose(evaluations, 602):
+        hints = {
+            600: "The solver also evaluates the field twice before its first step.",
+            601: "The first step size is chosen from two evaluations, not from one.",
+            800: "The fourth stage of a step is the first of the next one.",
+            802: "The fourth stage of a step is the first of the next one.",
+            200: "A step costs more than one evaluation.",
+            400: "A step of this pair costs three evaluations.",
+        }
+        raise NotYet(
+            f"there are {evaluations:g} evaluations", _hint(evaluations, hints, "Three for a step, two before.")
+        )
+
+
+def _straight_price(answer: Any) -> None:
+    """The answer is a pair: least energy from (0, 0) to (3, 4) in time 1, energy of waiting for half of it."""
+    least, waiting = _pair(answer, "(least energy, energy with a rest)")
+    if not math.isclose(least, 12.5, rel_tol=1e-3):
+        hints = {
+            25.0: "The factor 1/2 of the kinetic energy is missing.",
+            5.0: "That is the length of the way: the energy is half its square.",
+            2.5: "That is half the length: square it first.",
+            24.5: "That is |3 + 4|^2 / 2: the length is the root of 9 + 16.",
+            49.0: "That is |3 + 4|^2: the length is the root of 9 + 16, and a factor 1/2 is missing.",
+            6.25: "One factor 1/2 is enough.",
+        }
+        raise NotYet(f"the least energy is {least:g}", _hint(least, hints, "Use the proposition with T = 1."))
+    if not math.isclose(waiting, 25.0, rel_tol=1e-3):
+        hints = {
+            12.5: "The way is the same, but it is gone in half the time: twice the speed.",
+            50.0: "Four times the power, but only for half of the time.",
+            6.25: "Going takes half the time, so the speed doubles and its square is four times as large.",
+            100.0: "Four times the power for half of the time, and the factor 1/2.",
+        }
+        raise NotYet(f"the energy with a rest is {waiting:g}", _hint(waiting, hints, "Integrate |velocity|^2 / 2."))
+
+
+def _some_field(t: float, x: Tensor) -> Tensor:
+    return torch.stack([x[:, 1] + t, -2 * x[:, 0], x[:, 2]], dim=1)
+
+
+def _with_energy(with_energy: Any) -> None:
+    """The answer is ``with_energy(field)``, a field for the pair of the state and its energy so far."""
+    _function(with_energy, "with_energy(...)")
+    both = with_energy(_some_field)
+    if not callable(both):
+        raise NotYet(f"with_energy returns a {type(both).__name__}", "Return a function of t and the pair (x, e).")
+    x = torch.tensor([[3.0, -1.0, 2.0], [0.5, 2.0, -1.0]], dtype=torch.float64)
+    e, t = torch.tensor([7.0, 8.0], dtype=torch.float64), 2.0
+    result = both(t, (x, e))
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise NotYet(f"the field returns a {type(result).__name__}", "Return two velocities: that of x and that of e.")
+    dx = _some_field(t, x)
+    size = dx.square().sum(dim=1)
+    rate = size / 2
+    where = "for the field (x2 + t, -2 x1, x3) at t = 2 and two states, the velocity of"
+    expect_close(
+        result[0],
+        dx,
+        f"{where} x",
+        [
+            (x, "That is the state itself: evaluate the field."),
+            (_some_field(0.0, x), "The field sees t = 0: pass t on."),
+            (rate, "The two are exchanged: x comes first."),
+            (x + dx, "That is a step: return the velocity alone."),
+        ],
+        "The state moves as before: pass t and x to the field.",
+    )
+    expect_close(
+        result[1],
+        rate,
+        f"{where} the energy",
+        [
+            (size, "The factor 1/2 is missing."),
+            (size.sqrt(), "That is the speed: the energy has its square."),
+            (size.sqrt() / 2, "That is half the speed: the energy has its square."),
+            (dx.square().mean(dim=1) / 2, "Sum over the coordinates: a mean makes wide states cheap."),
+            (dx.square().mean(dim=1), "Sum over the coordinates and halve: a mean makes wide states cheap."),
+            (rate.sum(), "Keep one energy for each image: sum over dim=1 only."),
+            (rate.mean(), "Keep one energy for each image: average over the batch later."),
+            (size.sum() / 2, "Keep one energy for each image: sum over dim=1 only."),
+            (x.square().sum(dim=1) / 2, "That is the place, not the velocity: square what the field returns."),
+            (e + rate, "The solver adds up the energy: return its velocity alone."),
+            (dx.square() / 2, "Sum over the coordinates of each image."),
+        ],
+        "Half the squared length of the velocity, one number for each image.",
+    )
+
+
+_SIZES = ((49, 64, 20), (5, 30, 7), (2, 100, 9), (9, 40, 4), (3, 50, 6))
+
+
+def _fair(d: int, width: int, blocks: int) -> int:
+    """The largest width at which ``blocks`` blocks have no more parameters than the one."""
+    return int((_size(d, width) / blocks - d) // (2 * d + 2))
+
+
+def _size(d: int, width: int) -> int:
+    return (d + 1) * width + width + width * d + d
+
+
+_UNFAIR: tuple[tuple[Callable[[int, int, int], float], str], ...] = (
+    (lambda d, w, n: w, "That is the width of the one block: divide its parameters among the blocks."),
+    (lambda d, w, n: (_size(d, w) / n - d) / (2 * d + 2), "A width is a whole number: round down."),
+    (lambda d, w, n: w // n, "The d biases of the output do not shrink with the width: count a whole block."),
+    (lambda d, w, n: (_size(d, w) // n - d) // (2 * d + 1), "A hidden unit has d + 1 weights in, d out, and a bias."),
+    (lambda d, w, n: (_size(d, w) // n - d) // (2 * d), "A hidden unit also has a weight for the time and a bias."),
+    (lambda d, w, n: _size(d, w) // n // (2 * d), "Count a block: (d + 1) width + width + width d + d."),
+    (lambda d, w, n: _fair(d, w, n) + 1, "Round down: together the blocks have more parameters than the one."),
+)
+
+
+def _fair_width(fair_width: Any) -> None:
+    """The answer is ``fair_width(d, width, blocks)``, the largest width at which the blocks have no more parameters."""
+    _function(fair_width, "fair_width(...)")
+    got = [fair_width(*sizes) for sizes in _SIZES]
+    for sizes, width in zip(_SIZES, got, strict=True):
+        known = [(mistake(*sizes), hint) for mistake, hint in _UNFAIR if got == [mistake(*each) for each in _SIZES]]
+        expect_close(
+            width,
+            float(_fair(*sizes)),
+            "for d = {}, width = {}, blocks = {} the width".format(*sizes),
+            known,
+            "Solve blocks ((2 d + 2) w + d) <= parameters of the one block for w.",
+        )
+
+
+def _hidden_error(answer: Any) -> None:
+    """The answer is a pair: error of a batch of 100 in which one image has the error 5; the largest that passes."""
+    batch, largest = _pair(answer, "(error of the batch, largest error)")
+    if not math.isclose(batch, 0.5, rel_tol=1e-3):
+        hints = {
+            5.0: "That is the largest error: the solver takes the root mean square over the batch.",
+            0.05: "That is the mean: square first, take the mean, then the root.",
+            0.25: "That is the mean square: take its root.",
+            50.0: "The root of 100 divides: 99 images have no error.",
+            25.0: "That is the square of the one error: divide by 100 images and take the root.",
+        }
+        raise NotYet(f"the batch has the error {batch:g}", _hint(batch, hints, "The root of the mean of 100 squares."))
+    if not math.isclose(largest, 10.0, rel_tol=1e-3):
+        hints = {
+            1.0: "That is the error of the whole batch: the one image may have more.",
+            100.0: "That would be so for the mean: here the squares are averaged.",
+            5.0: "With 5 the step is accepted, and not just so.",
+            2.0: "That is the factor by which the error may still grow.",
+            0.1: "The image may err more than the batch, not less.",
+        }
+        raise NotYet(f"the largest error is {largest:g}", _hint(largest, hints, "Set the error of the batch to 1."))
+
+
+EXERCISES = (
+    Exercise("augment-state", "Room for a state", 5, "easy", _augment),
+    Exercise("stricter", "Three more digits", 5, "easy", _stricter),
+    Exercise("straight-price", "The price of a rest", 5, "easy", _straight_price),
+    Exercise("hidden-error", "One among a hundred", 5, "medium", _hidden_error),
+    Exercise("with-energy", "A field that keeps accounts", 10, "medium", _with_energy),
+    Exercise("fair-width", "Equal parameters", 15, "medium", _fair_width),
+)
