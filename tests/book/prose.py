@@ -22,6 +22,7 @@ FORMULA = re.compile(r"\$\$(?P<display>.+?)\$\$|\$(?P<inline>.+?)\$", re.S)
 NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:(?=(?:x|s|ms|MB|GB)\b)|(?!\.?\w))")
 NAME = re.compile(r"[A-Za-z][\w+]*-$")  # CIFAR-100, GPT-2
 UNIT = re.compile(r"\s*(?:\\?%|(?:per ?cent|percentage|points?|seconds?|minutes?|hours?|m?s|x|MB|GB|times)\b)")
+LEVEL = re.compile(r"\s*%\s+intervals?\b")  # the level of an interval is a choice
 YEAR = re.compile(r"(?:1[89]|20)\d\d")
 SMALL = 12
 
@@ -44,7 +45,7 @@ def unmeasured(notebook: NotebookNode) -> Iterator[tuple[int, str]]:
     - part of a derivation: an integer in a formula,
     - part of an exercise or its solution: a given, or an answer that the check cell verifies,
     - counted, not measured: an integer up to twelve without a unit of measurement, as in order 4 or two networks;
-    - a year, or part of a name such as RK4 or CIFAR-100.
+    - a year, the level of an interval, or part of a name such as RK4 or CIFAR-100.
     """
     chosen = set(_chosen(notebook))
     for index, cell in enumerate(notebook.cells):
@@ -64,7 +65,7 @@ def _without_source(text: str, chosen: set[float]) -> Iterator[tuple[int, int]]:
     for found in NUMBER.finditer(text):
         value, unit = _value(found[0]), UNIT.match(text, found.end())
         counted = "." not in found[0] and value <= SMALL and not unit
-        percent = unit and "%" in unit[0] and value / 100 in chosen
+        percent = unit and "%" in unit[0] and (value / 100 in chosen or LEVEL.match(text, found.end()))
         named = NAME.search(text[: found.start()])
         if not (counted or percent or named or value in chosen or YEAR.fullmatch(found[0])):
             yield found.span()

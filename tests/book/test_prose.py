@@ -72,6 +72,7 @@ def test_a_planted_number_is_found_in_what_is_said_of_a_figure(planted):
         "A derivation: $\\tfrac1{24} h^4 + 120 x$.",
         "Two networks, of order 4, in twelve layers, at $t = 0$.",
         "RK4, DeiT-Ti, CIFAR-100 and GPT-2 are names; ViT-22B too; in 2018 {cite:p}`chen2018`.",
+        "The bars are 95 % intervals of the mean.",
         "1. First.\n2. Second, see [there](https://example.org/437).",
         "(section-437)=\n## A section",
         "```console\n$ odelib train --epochs 437\n```",
