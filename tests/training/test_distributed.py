@@ -300,10 +300,13 @@ def test_two_processes_learn_what_one_does(
     for alone, together in zip(one.history, history, strict=True):
         assert numbers(together) == pytest.approx(numbers(alone), rel=1e-4)
         assert together.step == alone.step
-    weights = torch.nn.utils.parameters_to_vector(one.model.parameters()).tolist()
+    weights = torch.nn.utils.parameters_to_vector(one.model.parameters()).detach()
     for each in notes:
         assert each[name]["losses"] == [epoch.test_loss for epoch in history]
-        assert each[name]["weights"] == pytest.approx(weights, rel=1e-3, abs=1e-3)
+        # AdamW moves a weight of almost no gradient by the learning rate all the same: rounding can turn its direction.
+        apart = (torch.tensor(each[name]["weights"]) - weights).abs()
+        assert apart.max() <= 2 * config.lr
+        assert (apart > 1e-4).double().mean() < 0.01
     alone, together = load_checkpoint(tmp_path), load_checkpoint(folder / name)
     assert torch.equal(together.rng["cpu"], alone.rng["cpu"])
     assert layout(together) == layout(alone)
