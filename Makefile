@@ -11,7 +11,7 @@ SETUP := .venv/.installed
 endif
 
 # What the chapters' results depend on besides the chapters: a change here executes all of them again.
-RESULTS = constraints.txt $(shell find odelib -name '*.py' -o -name '*.npz' -o -name '*.json*' -o -name '*.safetensors' | LC_ALL=C sort)
+RESULTS = constraints.txt $(shell find odelib -name '*.py' -o -name '*.npz' -o -name '*.json*' -o -name '*.safetensors' -o -name 'study.yaml' | LC_ALL=C sort)
 # What all pages depend on besides their own text: a change here writes all of them again, from kept results.
 LOOKS = _config.yml _toc.yml $(shell find book -type f ! -name '*.ipynb' ! -name '*.md' ! -path '*/.*' ! -name '*.pyc' | LC_ALL=C sort)
 key = $(shell cat $(1) | cksum | tr ' ' -)

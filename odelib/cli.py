@@ -19,6 +19,7 @@ from odelib.training.execute import dask_cluster, local_processes, run_study
 from odelib.training.folder import claim_folder
 from odelib.training.processes import launched, leave, quiet_unless_first, speaks
 from odelib.training.report import write_report
+from odelib.training.runs import keep_runs
 from odelib.training.swap import rule_of, swap
 
 _DESCRIPTION = (
@@ -215,11 +216,18 @@ class _Report:
     """Write tables, figures and a verdict on each claim for what a study has so far."""
 
     folder: tyro.conf.Positional[Path]
-    """Folder that `odelib study` left."""
+    """Folder that `odelib study` left, or that `--keep` made of one."""
     out: Path | None = None
     """Where to write. None: the folder `report` in it."""
+    keep: Path | None = None
+    """Write no report but this folder: the study in short, its file and one line per finished run, to keep."""
 
     def run(self) -> None:
+        if self.keep is not None:
+            count = keep_runs(self.folder, self.keep)
+            return print(
+                f"{count} runs are kept in {self.keep}; the report: odelib report {shlex.quote(str(self.keep))}"
+            )
         path = write_report(self.folder, self.out)
         print(f"the report is {path}; beside it are table.csv, LaTeX tables and the figures")
 

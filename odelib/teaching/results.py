@@ -4,6 +4,8 @@
 A run is a folder in ``odelib/teaching/results``: ``metrics.jsonl`` as training wrote it, and ``made.json`` with the
 command, the date, the machine and the class that the trained network gives to each test image; of some small networks
 also the class that the solution of their equation gives, or the weights.
+
+Whole studies are kept in ``odelib/teaching/studies``, as ``odelib report runs/<name> --keep`` writes them.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from odelib.analysis import swapped
 from odelib.data import ImageData, load_images, normalise
 from odelib.models import ViT, load_pretrained, save_pretrained
 from odelib.names import choose
-from odelib.training import EpochMetrics, TrainConfig, load_run, read_metrics
+from odelib.training import EpochMetrics, Run, Study, TrainConfig, load_run, read_metrics, read_runs, read_study
 from odelib.training.environment import processor
 
 FOLDER = Path(__file__).with_name("results")
+STUDIES = Path(__file__).with_name("studies")
 
 _SIX_STEPS = {
     "6x1": (6, 1, "piecewise"),  # weight sets x steps with each
@@ -139,6 +142,18 @@ def kept_model(name: str) -> ViT:
         ValueError: There is no such run, or its weights are not kept; the sentence gives the nearest one.
     """
     return cast(ViT, load_pretrained(FOLDER / choose(name, WITH_WEIGHTS, "kept run with weights")))
+
+
+def kept_study(name: str) -> tuple[Study, list[Run]]:
+    """Read a kept study: what was asked, and the runs, as ``odelib report runs/<name> --keep`` wrote them.
+
+    Raises:
+        ValueError: There is no kept study of that name; the sentence gives the nearest one.
+    """
+    folder = STUDIES / choose(name, sorted(path.parent.name for path in STUDIES.glob("*/study.yaml")), "kept study")
+    study = read_study(folder / "study.yaml")
+    runs, _ = read_runs(study, folder)
+    return study, runs
 
 
 def make(name: str) -> KeptRun:

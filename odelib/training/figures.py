@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from odelib.training.runs import Run
 from odelib.training.study import METRICS
-from odelib.training.tables import UNITS, Row, Run
+from odelib.training.tables import UNITS, Row
 
 # Paul Tol's colours, which are told apart without seeing red and green, and markers for those who print in grey.
 _COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#555555")

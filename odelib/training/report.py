@@ -8,19 +8,18 @@ from odelib.training.baseline import TF_IDF
 from odelib.training.errors import TrainingError
 from odelib.training.figures import learning_curves, scatter
 from odelib.training.job import STUDY, Outcome
+from odelib.training.runs import Run, read_runs
 from odelib.training.study import Study, read_study
 from odelib.training.tables import (
     HEADS,
     UNITS,
     Row,
-    Run,
     better_first,
     by_seed,
     cells,
     comma_separated,
     latex,
     markdown,
-    read_runs,
     rows_of,
     swap_lines,
 )
@@ -40,7 +39,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     """Write ``report.md``, ``table.csv``, ``table-<setting>.tex`` and figures for what a study has so far.
 
     Args:
-        folder: A study's folder, as ``run_study`` leaves it.
+        folder: A study's folder, as ``run_study`` or ``keep_runs`` leaves it.
         out: Where to write; None: the folder ``report`` in it.
 
     Returns:

@@ -5,54 +5,14 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
 
-from odelib.training.cost import Cost
-from odelib.training.job import FAILURE, Outcome, is_done, read_result
-from odelib.training.record import EpochMetrics, read_metrics
+from odelib.training.runs import Run
 from odelib.training.statistics import Summary, difference, holm, summary
 from odelib.training.study import METRICS, Study
 from odelib.training.verdicts import held_equal
 
 UNITS = {"test_accuracy": ("test accuracy in %", 100.0), "test_loss": ("test loss in nats", 1.0), "bleu": ("BLEU", 1.0)}
 """What a table says a metric is in, and the factor to that unit."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run of a study."""
-
-    setting: str
-    variant: str
-    seed: int
-    metrics: dict[str, float]
-    swaps: dict[str, dict[str, float]]
-    cost: Cost
-    seconds: float
-    provenance: dict[str, Any]
-    history: tuple[EpochMetrics, ...]
-
-
-def read_runs(study: Study, folder: Path) -> tuple[list[Run], list[Outcome]]:
-    """The finished runs of a study, and how it stands with the others.
-
-    Raises:
-        TrainingError: A result is damaged.
-    """
-    runs, others = [], []
-    for job in study.jobs:
-        where = folder / job.name
-        if not is_done(job, where):
-            failed = (where / FAILURE).is_file()
-            others.append(Outcome(job.name, False, "failed" if failed else "not done yet"))
-            continue
-        setting, variant, _ = job.name.split("/")
-        result = read_result(where)
-        kept = {name: result[name] for name in ("metrics", "swaps", "seconds", "provenance")}
-        _, history = read_metrics(where / "run")
-        runs.append(Run(setting, variant, job.options["seed"], cost=Cost(**result["cost"]), history=history, **kept))
-    return runs, others
 
 
 @dataclass(frozen=True)

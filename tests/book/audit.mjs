@@ -31,8 +31,16 @@ const prune = () => {
   document.querySelectorAll("article pre").forEach((pre) => pre.replaceChildren(pre.textContent));
 };
 
+// A colour that is still on its way from one theme to the other has no contrast of its own, so nothing fades, and axe
+// looks when the page has been painted twice in the new theme.
+const STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }";
+const turn = (name) => new Promise((painted) => {
+  document.documentElement.dataset.theme = name;
+  requestAnimationFrame(() => requestAnimationFrame(painted));
+});
+
 async function serious(page, theme, options = {}) {
-  await page.evaluate((name) => { document.documentElement.dataset.theme = name; }, theme);
+  await page.evaluate(turn, theme);
   const { violations } = await page.evaluate((given) => axe.run(document, { resultTypes: ["violations"], ...given }), options);
   return violations
     .filter(({ impact }) => ["serious", "critical"].includes(impact))
@@ -49,6 +57,7 @@ for (const name of pages) {
   await page.goto(`${site}/${name}.html`, { waitUntil: "networkidle0" });
   await page.evaluate(() => window.MathJax?.startup?.promise);
 
+  await page.addStyleTag({ content: STILL });
   await page.addScriptTag({ path: join(packages, "axe-core/axe.min.js") });
   const contrast = { runOnly: ["color-contrast"] };
   const found = [...(await serious(page, "dark", contrast)), ...(await serious(page, "light", contrast))];

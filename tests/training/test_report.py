@@ -179,3 +179,37 @@ claims:
     assert f"the report is {out}/report/report.md" in capsys.readouterr().out
     text = (tmp_path / "out/report/report.md").read_text()
     assert "Held equal: parameters, field evaluations, FLOPs." in text
+
+
+def test_a_kept_study_has_the_same_report(tmp_path, capsys):
+    study, kept = pretend(tmp_path / "study"), tmp_path / "kept"
+    assert main(["report", str(study), "--keep", str(kept)]) == 0
+    assert "24 runs are kept" in capsys.readouterr().out
+    assert sorted(path.name for path in kept.iterdir()) == ["runs.jsonl", STUDY]
+    long, short = write_report(study), write_report(kept)
+    assert short.read_text() == long.read_text()
+    assert (kept / "report/table.csv").read_text() == (study / "report/table.csv").read_text()
+
+
+def test_a_damaged_kept_study_names_the_line(tmp_path, capsys):
+    kept = tmp_path / "kept"
+    main(["report", str(pretend(tmp_path / "study")), "--keep", str(kept)])
+    lines = (kept / "runs.jsonl").read_text().splitlines()
+    (kept / "runs.jsonl").write_text("\n".join([lines[0], lines[1][:-5]]))
+    capsys.readouterr()
+    assert main(["report", str(kept)]) == 2
+    assert "line 2 is not a kept run" in capsys.readouterr().err
+
+
+def test_a_kept_study_says_what_is_missing(tmp_path):
+    kept = tmp_path / "kept"
+    main(["report", str(pretend(tmp_path / "study")), "--keep", str(kept)])
+    lines = (kept / "runs.jsonl").read_text().splitlines()
+    (kept / "runs.jsonl").write_text("\n".join(lines[1:]))
+    assert f"{len(lines) - 1} of {len(lines)} runs are done" in write_report(kept).read_text()
+    assert "not among the kept runs" in write_report(kept).read_text()
+
+
+def test_there_must_be_something_to_keep(tmp_path, capsys):
+    assert main(["report", str(tmp_path), "--keep", str(tmp_path / "kept")]) == 2
+    assert "not the folder of a study" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""The finished runs of a study: read from its folder, or from the short form of it that is worth keeping."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from odelib.training.cost import Cost
+from odelib.training.errors import TrainingError
+from odelib.training.job import FAILURE, STUDY, Outcome, is_done, read_result
+from odelib.training.record import EpochMetrics, read_metrics
+from odelib.training.study import Job, Study, read_study
+
+RUNS = "runs.jsonl"
+"""The file of a kept study: one finished run per line."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of a study."""
+
+    setting: str
+    variant: str
+    seed: int
+    metrics: dict[str, float]
+    """The numbers after the last epoch, by name, accuracies as shares: ``test_accuracy``, ``test_loss`` and so on."""
+    swaps: dict[str, dict[str, float]]
+    """Accuracy, loss and NFE of the trained model under each other solver of the study."""
+    cost: Cost
+    seconds: float
+    """Wall-clock time of training and measuring."""
+    provenance: dict[str, Any]
+    """Commit, versions, processor, device, threads, date."""
+    history: tuple[EpochMetrics, ...]
+
+
+def read_runs(study: Study, folder: Path) -> tuple[list[Run], list[Outcome]]:
+    """The finished runs of a study, and how it stands with the others.
+
+    Args:
+        study: The study.
+        folder: As ``run_study`` or ``keep_runs`` leaves it.
+
+    Raises:
+        TrainingError: A result is damaged.
+    """
+    kept = _read_kept(folder) if (folder / RUNS).is_file() else None
+    runs: list[Run] = []
+    others: list[Outcome] = []
+    for job in study.jobs:
+        where = folder / job.name
+        if kept is not None:
+            if job.name in kept:
+                runs.append(kept[job.name])
+            else:
+                others.append(Outcome(job.name, False, "not among the kept runs"))
+        elif is_done(job, where):
+            runs.append(_read_run(job, where))
+        else:
+            others.append(Outcome(job.name, False, "failed" if (where / FAILURE).is_file() else "not done yet"))
+    return runs, others
+
+
+def keep_runs(folder: Path, out: Path) -> int:
+    """Write a study's finished runs in short: the study's file, and one line of JSON per run, without checkpoints.
+
+    Args:
+        folder: A study's folder, as ``run_study`` leaves it.
+        out: The folder to write into, which ``write_report`` and ``read_runs`` read like the long one.
+
+    Returns:
+        How many runs were kept.
+
+    Raises:
+        TrainingError: ``folder`` is not that of a study, or has no finished run, or a result is damaged.
+    """
+    if not (folder / STUDY).is_file():
+        raise TrainingError(
+            f"{folder} is not the folder of a study (it has no {STUDY}): give one that odelib study made"
+        )
+    runs, _ = read_runs(read_study(folder / STUDY), folder)
+    if not runs:
+        raise TrainingError(f"no run of {folder} is done yet: keep the study when one is")
+    out.mkdir(parents=True, exist_ok=True)
+    if out.resolve() != folder.resolve():
+        shutil.copyfile(folder / STUDY, out / STUDY)
+    text = "".join(json.dumps(asdict(run), allow_nan=False) + "\n" for run in runs)
+    partial = out / (RUNS + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(out / RUNS)
+    return len(runs)
+
+
+def _read_run(job: Job, where: Path) -> Run:
+    setting, variant, _ = job.name.split("/")
+    _, history = read_metrics(where / "run")
+    return _run({**read_result(where), "setting": setting, "variant": variant, "seed": job.options["seed"]}, history)
+
+
+def _run(values: Mapping[str, Any], history: tuple[EpochMetrics, ...]) -> Run:
+    names = ("setting", "variant", "seed", "metrics", "swaps", "seconds", "provenance")
+    return Run(**{name: values[name] for name in names}, cost=Cost(**values["cost"]), history=history)
+
+
+def _read_kept(folder: Path) -> dict[str, Run]:
+    runs = {}
+    for number, line in enumerate((folder / RUNS).read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            run = _run(values, tuple(EpochMetrics(**epoch) for epoch in values["history"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{folder / RUNS}, line {number} is not a kept run ({error}): keep the study anew, or remove the line"
+            ) from error
+        runs[f"{run.setting}/{run.variant}/seed{run.seed}"] = run
+    return runs
