@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from odelib.data import load_images
 from odelib.models import ViTConfig
 from odelib.teaching import results
 from odelib.teaching.results import FOLDER, RUNS, SOLVED, WITH_WEIGHTS, kept, kept_model, main, make
-from odelib.training import TrainConfig
+from odelib.training import TrainConfig, read_study
 
 TINY = "--train-images 64 --epochs 1 --warmup-epochs 0 --dim 8 --num-heads 1 --intervals 1 --seed 3 --device cpu"
 
@@ -115,3 +116,23 @@ def test_a_run_that_fails_leaves_the_old_one(workshop, monkeypatch, capsys):
         make("tiny")
     assert "elephant" in capsys.readouterr().err
     assert kept("tiny").command == old.command
+
+
+STUDIES = sorted(path.parent.name for path in results.STUDIES.glob("*/study.yaml"))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_kept_study_is_whole_and_is_the_one_that_can_be_rerun(name):
+    study, runs = results.kept_study(name)
+    assert [f"{run.setting}/{run.variant}/seed{run.seed}" for run in runs] == [job.name for job in study.jobs]
+    assert study == read_study(Path(__file__).parents[2] / f"studies/{name}.yaml")
+    assert all(run.provenance["commit"] and not run.provenance["commit"].endswith("dirty") for run in runs)
+
+
+def test_every_study_is_kept():
+    assert sorted(path.stem for path in (Path(__file__).parents[2] / "studies").glob("*.yaml")) == STUDIES
+
+
+def test_a_study_that_is_not_kept_is_refused():
+    with pytest.raises(ValueError, match="images"):
+        results.kept_study("imagse")
