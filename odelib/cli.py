@@ -224,10 +224,11 @@ class _Report:
 
     def run(self) -> None:
         if self.keep is not None:
+            if self.out is not None:
+                raise ValueError("--out is for a report and --keep writes none: give one of them")
             count = keep_runs(self.folder, self.keep)
-            return print(
-                f"{count} runs are kept in {self.keep}; the report: odelib report {shlex.quote(str(self.keep))}"
-            )
+            print(f"{count} runs are kept in {self.keep}; the report: odelib report {shlex.quote(str(self.keep))}")
+            return
         path = write_report(self.folder, self.out)
         print(f"the report is {path}; beside it are table.csv, LaTeX tables and the figures")
 

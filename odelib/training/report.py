@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from odelib.training.baseline import TF_IDF
-from odelib.training.errors import TrainingError
 from odelib.training.figures import learning_curves, scatter
-from odelib.training.job import STUDY, Outcome
-from odelib.training.runs import Run, read_runs
-from odelib.training.study import Study, read_study
+from odelib.training.job import Outcome
+from odelib.training.runs import Run, open_study
+from odelib.training.study import Study
 from odelib.training.tables import (
     HEADS,
     UNITS,
@@ -49,14 +48,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         TrainingError: The folder is not that of a study, or no run is done yet, or a result is damaged.
         ValueError: Its study file has a mistake.
     """
-    if not (folder / STUDY).is_file():
-        raise TrainingError(
-            f"{folder} is not the folder of a study (it has no {STUDY}): give one that odelib study made"
-        )
-    study = read_study(folder / STUDY)
-    runs, others = read_runs(study, folder)
-    if not runs:
-        raise TrainingError(f"no run of {folder} is done yet: start it with odelib study, and report when one is")
+    study, runs, others = open_study(folder)
     out = out or folder / "report"
     out.mkdir(parents=True, exist_ok=True)
     rows = rows_of(study, runs)

@@ -63,29 +63,43 @@ def read_runs(study: Study, folder: Path) -> tuple[list[Run], list[Outcome]]:
     return runs, others
 
 
-def keep_runs(folder: Path, out: Path) -> int:
-    """Write a study's finished runs in short: the study's file, and one line of JSON per run, without checkpoints.
-
-    Args:
-        folder: A study's folder, as ``run_study`` leaves it.
-        out: The folder to write into, which ``write_report`` and ``read_runs`` read like the long one.
-
-    Returns:
-        How many runs were kept.
+def open_study(folder: Path) -> tuple[Study, list[Run], list[Outcome]]:
+    """A study, its finished runs, and how it stands with the others, from its folder in either form.
 
     Raises:
-        TrainingError: ``folder`` is not that of a study, or has no finished run, or a result is damaged.
+        TrainingError: The folder is not that of a study, or no run is done yet, or a result is damaged.
+        ValueError: Its study file has a mistake.
     """
     if not (folder / STUDY).is_file():
         raise TrainingError(
             f"{folder} is not the folder of a study (it has no {STUDY}): give one that odelib study made"
         )
-    runs, _ = read_runs(read_study(folder / STUDY), folder)
+    study = read_study(folder / STUDY)
+    runs, others = read_runs(study, folder)
     if not runs:
-        raise TrainingError(f"no run of {folder} is done yet: keep the study when one is")
+        raise TrainingError(f"no run of {folder} is done yet: start it with odelib study, and come back when one is")
+    return study, runs, others
+
+
+def keep_runs(folder: Path, out: Path) -> int:
+    """Write a study's finished runs in short: the study's file, and one line of JSON per run, without checkpoints.
+
+    Args:
+        folder: A study's folder, as ``run_study`` leaves it.
+        out: Another folder to write into, which ``write_report`` and ``read_runs`` read like the long one.
+
+    Returns:
+        How many runs were kept.
+
+    Raises:
+        ValueError: ``out`` is ``folder``, where the short form would hide the runs that are still to come.
+        TrainingError: ``folder`` is not that of a study, or has no finished run, or a result is damaged.
+    """
+    if out.resolve() == folder.resolve():
+        raise ValueError(f"the study in {folder} cannot be kept in its own folder: give another one")
+    _, runs, _ = open_study(folder)
     out.mkdir(parents=True, exist_ok=True)
-    if out.resolve() != folder.resolve():
-        shutil.copyfile(folder / STUDY, out / STUDY)
+    shutil.copyfile(folder / STUDY, out / STUDY)
     text = "".join(json.dumps(asdict(run), allow_nan=False) + "\n" for run in runs)
     partial = out / (RUNS + ".partial")
     partial.write_text(text, encoding="utf-8")

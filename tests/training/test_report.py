@@ -213,3 +213,16 @@ def test_a_kept_study_says_what_is_missing(tmp_path):
 def test_there_must_be_something_to_keep(tmp_path, capsys):
     assert main(["report", str(tmp_path), "--keep", str(tmp_path / "kept")]) == 2
     assert "not the folder of a study" in capsys.readouterr().err
+
+
+def test_a_study_is_not_kept_in_its_own_folder(tmp_path, capsys):
+    study = pretend(tmp_path / "study")
+    assert main(["report", str(study), "--keep", str(study)]) == 2
+    assert "cannot be kept in its own folder" in capsys.readouterr().err
+    assert not (study / "runs.jsonl").exists()
+
+
+def test_a_study_is_kept_or_reported(tmp_path, capsys):
+    study = pretend(tmp_path / "study")
+    assert main(["report", str(study), "--keep", str(tmp_path / "a"), "--out", str(tmp_path / "b")]) == 2
+    assert "give one of them" in capsys.readouterr().err
