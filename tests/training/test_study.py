@@ -122,7 +122,9 @@ def test_a_study_needs_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_kept_studies_can_be_read(path: Path) -> None:
-    assert read_study(path).claims
+    study = read_study(path)
+    assert len({job.name for job in study.jobs}) == len(study.jobs) >= 8
+    assert study.claims or path.stem == "presets"  # which only says what each preset reaches
 
 
 # Doing it
