@@ -2,7 +2,6 @@
 
 import importlib
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -209,6 +208,6 @@ def hand_adjoint(steps: int, end: float = 1.0) -> Run:
     return run
 
 
-def compiled(make: Callable[[], Run]) -> Run:
+def compiled(run: Run) -> Run:
     """Return the whole solve compiled without a break."""
-    return torch.compile(make(), fullgraph=True, dynamic=False)
+    return torch.compile(run, fullgraph=True, dynamic=False)

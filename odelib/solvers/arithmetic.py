@@ -4,6 +4,7 @@ Inside the solvers a state is one tensor, or the tuple of the leaves of a tree. 
 half precision are summed in float32 and rounded once per result.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,10 +34,22 @@ def like(y: Leaves, tensors: Sequence[Tensor]) -> Leaves:
 def combine(y: Leaves, h: float, weights: Pairs, stages: Sequence[Any]) -> Any:
     """Return y + h sum_i weight_i stage_i over the (i, weight_i) pairs; dtype and shape of ``y``."""
     if isinstance(y, Tensor):
-        if y.dtype not in HALF:
+        if y.dtype not in HALF or _rounded_once(y, h, weights, stages):
             return _sum(y, h, weights, stages)
         return _sum(y.float(), h, weights, stages).to(y.dtype)
     return tuple(combine(leaf, h, weights, [k[n] for k in stages]) for n, leaf in enumerate(y))
+
+
+def _rounded_once(y: Tensor, h: float, weights: Pairs, stages: Sequence[Tensor]) -> bool:
+    """Whether torch itself computes y + h weight stage in float32: converting before would cost two passes more.
+
+    It does so for one term of the same dtype, but it rounds the factor to that dtype: so only where that changes
+    nothing, for powers of two such as the factors 1 and 1/2 of a layer.
+    """
+    if len(weights) != 1 or stages[weights[0][0]].dtype != y.dtype:
+        return False
+    mantissa, exponent = math.frexp(h * weights[0][1])
+    return abs(mantissa) == 0.5 and -8 < exponent < 8
 
 
 def _sum(total: Tensor, h: float, weights: Pairs, stages: Sequence[Tensor]) -> Tensor:

@@ -139,3 +139,13 @@ def test_a_field_that_returns_another_structure_is_refused():
         solve(lambda t, y: [y[0]], (torch.ones(2), torch.ones(2)), (0.0, 1.0))
     with pytest.raises(TypeError, match="the field returned a tuple for a tensor state: return"):
         solve(lambda t, y: (y,), torch.ones(2), (0.0, 1.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("h", [1.0, -0.5, 0.25, 2.0, 3.0, 255 / 256, 1 / 3, 0.1, 2.0**-20, 2.0**15, 0.0])
+@pytest.mark.parametrize("wide", [False, True])
+def test_one_term_in_half_precision_is_rounded_once(dtype: torch.dtype, h: float, wide: bool) -> None:
+    torch.manual_seed(0)
+    y, k = torch.randn(1001).to(dtype), torch.randn(1001).to(dtype)
+    once = y.float().add(k.float(), alpha=h).to(dtype)
+    torch.testing.assert_close(combine(y, h, ((0, 1.0),), [k.float() if wide else k]), once, rtol=0, atol=0)
