@@ -10,6 +10,13 @@ PY := .venv/bin/python
 SETUP := .venv/.installed
 endif
 
+# A folder with data beside the clone serves offline work.
+ifeq ($(origin ODELIB_DATA),undefined)
+ifneq ($(wildcard ../shared/data),)
+export ODELIB_DATA := $(abspath ../shared/data)
+endif
+endif
+
 # What the chapters' results depend on besides the chapters: a change here executes all of them again.
 RESULTS = constraints.txt $(shell find odelib -name '*.py' -o -name '*.npz' -o -name '*.json*' -o -name '*.safetensors' -o -name 'study.yaml' | LC_ALL=C sort)
 # What all pages depend on besides their own text: a change here writes all of them again, from kept results.

@@ -1,5 +1,8 @@
 """For all tests: shapes and types checked at run time, few CPU threads, GPU tests where there is a GPU."""
 
+import os
+from pathlib import Path
+
 import pytest
 from jaxtyping import install_import_hook
 
@@ -18,6 +21,21 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if "gpu" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and torch finds none"))
+
+
+@pytest.fixture(scope="session")
+def data_beside() -> Path | None:
+    """The folder with data for offline tests: $ODELIB_DATA, else ../shared/data beside the repository, if it exists."""
+    folder = Path(os.environ.get("ODELIB_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    return folder.absolute() if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def real_data(data_beside: Path | None) -> Path:
+    """The same folder; a test that asks for it is skipped where there is none."""
+    if data_beside is None:
+        pytest.skip("no real data: there is no ../shared/data, and ODELIB_DATA names no folder; it can name one")
+    return data_beside
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ A run is a folder in ``odelib/teaching/results``: ``metrics.jsonl`` as training 
 command, the date, the machine and the class that the trained network gives to each test image; of some small networks
 also the class that the solution of their equation gives, or the weights.
 
-Whole studies are kept in ``odelib/teaching/studies``, as ``odelib report runs/<name> --keep`` writes them.
+Whole studies are kept in ``odelib/teaching/studies``, as ``odelib report runs/<name> --keep`` writes them; beside those
+of text lies what their models write, as ``python -m odelib.teaching.samples`` keeps it.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from torch import Tensor
 
 from odelib.analysis import swapped
 from odelib.data import ImageData, load_images, normalise
-from odelib.models import ViT, load_pretrained, save_pretrained
+from odelib.models import CausalLM, ViT, load_pretrained, save_pretrained
 from odelib.names import choose
 from odelib.training import EpochMetrics, Run, Study, TrainConfig, load_run, read_metrics, read_runs, read_study
 from odelib.training.environment import processor
 
 FOLDER = Path(__file__).with_name("results")
 STUDIES = Path(__file__).with_name("studies")
+SAMPLES = "samples.json"
 
 _SIX_STEPS = {
     "6x1": (6, 1, "piecewise"),  # weight sets x steps with each
@@ -154,6 +156,31 @@ def kept_study(name: str) -> tuple[Study, list[Run]]:
     study = read_study(folder / "study.yaml")
     runs, _ = read_runs(study, folder)
     return study, runs
+
+
+@dataclass(frozen=True)
+class KeptSamples:
+    """What the trained models of a study of text write, of one seed."""
+
+    samples: dict[str, Any]
+    """By variant: texts by temperature, numbers of intents, or translations (see `odelib.teaching.samples`)."""
+    made: dict[str, Any]
+    """How they came about: command, commit, that of the training, seed, versions, date and machine."""
+
+
+def kept_samples(name: str) -> KeptSamples:
+    """Read what the models of a kept study of text write.
+
+    Raises:
+        ValueError: No samples are kept of a study of that name; the sentence gives the nearest one that has some.
+    """
+    folder = STUDIES / choose(name, sorted(path.parent.name for path in STUDIES.glob(f"*/{SAMPLES}")), "study")
+    return KeptSamples(**json.loads((folder / SAMPLES).read_text(encoding="utf-8")))
+
+
+def kept_writer() -> CausalLM:
+    """Return the character model of ``text-characters`` whose weights are kept (in float16), in float32."""
+    return cast(CausalLM, load_pretrained(STUDIES / "text-characters"))
 
 
 def make(name: str) -> KeptRun:

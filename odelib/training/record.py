@@ -57,7 +57,7 @@ def header(config: TrainConfig, runtime: Runtime, cost: Cost) -> dict[str, Any]:
             "torch": str(torch.__version__),
             "python": platform.python_version(),
         },
-        "commit": _commit(),
+        "commit": source_commit(),
         "device": str(runtime.device),
         "device_name": name,
         "precision": str(runtime.dtype).removeprefix("torch."),
@@ -147,7 +147,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def source_commit() -> str | None:
     """Commit of the source tree that this package lies in, marked ``-dirty`` if changed; else None."""
     tree = Path(__file__).resolve().parents[2]
     if not (tree / ".git").exists():

@@ -1,8 +1,7 @@
-"""Where the tests find real data, and small fabricated data in the original formats."""
+"""Small fabricated data in the original formats, and no network."""
 
 import gzip
 import hashlib
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,16 +16,6 @@ import pytest
 from odelib.data import fetch
 
 CifarWriter = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder with data for offline tests: $ODELIB_DATA, else ../shared/data beside the repository."""
-    named = os.environ.get("ODELIB_DATA")
-    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} does not exist; ODELIB_DATA can name another folder")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from odelib import cli
 from odelib.analysis import swapped
-from odelib.data import load_images
+from odelib.data import bleu, load_clinc150, load_images, load_multi30k, load_tiny_shakespeare, windows
 from odelib.models import ViTConfig
-from odelib.teaching import results
+from odelib.teaching import results, samples
 from odelib.teaching.results import FOLDER, RUNS, SOLVED, WITH_WEIGHTS, kept, kept_model, main, make
 from odelib.training import TrainConfig, read_study
 
@@ -136,3 +137,82 @@ def test_every_study_is_kept():
 def test_a_study_that_is_not_kept_is_refused():
     with pytest.raises(ValueError, match="images"):
         results.kept_study("imagse")
+
+
+SAMPLED = sorted(path.parent.name for path in results.STUDIES.glob(f"*/{results.SAMPLES}"))
+
+
+def test_the_studies_of_text_have_samples():
+    assert SAMPLED == ["text-characters", "text-intents", "text-translation"]
+    with pytest.raises(ValueError, match="text-intents"):
+        results.kept_samples("text-intent")
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_kept_samples_are_of_every_variant_and_say_how_they_came_about(name):
+    study, _ = results.kept_study(name)
+    kept_samples = results.kept_samples(name)
+    assert list(kept_samples.samples) == list(study.variants)
+    assert kept_samples.made["command"].startswith(f"python -m odelib.teaching.samples runs/{name}")
+    assert not kept_samples.made["commit"].endswith("dirty")
+    assert {"date", "processor", "torch", "threads", "seed", "trained at commit"} <= set(kept_samples.made)
+
+
+def _metric(name, variant, metric):
+    _, runs = results.kept_study(name)
+    (value,) = (run.metrics[metric] for run in runs if (run.variant, run.seed) == (variant, 0))
+    return value
+
+
+@pytest.mark.parametrize("variant", ["sequential", "parallel", "shared", "shared-rk4"])
+def test_kept_samples_have_the_quality_of_their_runs(variant, real_data):
+    intents = load_clinc150(real_data)
+    answers = torch.tensor(results.kept_samples("text-intents").samples[variant])
+    accuracy = (answers == intents.test_labels).double().mean().item()
+    assert accuracy == pytest.approx(_metric("text-intents", variant, "test_accuracy"), abs=1e-3)
+    written = results.kept_samples("text-translation").samples[variant]
+    score = bleu(written, load_multi30k(root=real_data).test_target).score
+    assert score == pytest.approx(_metric("text-translation", variant, "bleu"), abs=0.1)
+
+
+def test_the_kept_writer_is_that_of_its_run(real_data):
+    writer, data = results.kept_writer(), load_tiny_shakespeare(real_data)
+    inputs, targets = windows(data.test, writer.config.max_tokens)
+    with torch.no_grad():
+        logits = torch.cat([writer(part) for part in inputs.split(64)])
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()).item()
+    assert loss == pytest.approx(_metric("text-characters", "parallel", "test_loss"), abs=1e-3)
+
+
+def test_samples_of_a_study_are_kept_whole(tmp_path, real_data, monkeypatch):
+    monkeypatch.setenv("ODELIB_DATA", str(real_data))
+    monkeypatch.setattr(samples, "TEMPERATURES", (0.0, 1.0))
+    (tmp_path / "tiny.yaml").write_text(TINY_STUDY)
+    assert cli.main(["study", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "tiny"), "--workers", "1"]) == 0
+    assert samples.main([str(tmp_path / "tiny"), "--out", str(tmp_path / "kept"), "--weights", "parallel"]) == 0
+    names = [results.SAMPLES, "config.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == sorted(names)
+    written = json.loads((tmp_path / "kept" / results.SAMPLES).read_text())["samples"]["parallel"]
+    assert [len(texts) for texts in written.values()] == [len(samples.PROMPTS)] * 2
+    assert {len(text) for texts in written.values() for text in texts} == {samples.LENGTH}
+    with pytest.raises(SystemExit):
+        samples.main([str(tmp_path / "tiny"), "--weights", "paralell"])
+    with pytest.raises(SystemExit):
+        samples.main([str(tmp_path)])
+
+
+TINY_STUDY = """\
+settings:
+  characters:
+    options:
+      preset: shakespeare-char
+      device: cpu
+      train_images: 2000
+      epochs: 1
+      warmup_epochs: 0
+      model: {dim: 8, num_heads: 1, intervals: 1}
+    seeds: 1
+    metric: test_loss
+variants:
+  parallel: {model: {step_rule: euler}}
+"""
