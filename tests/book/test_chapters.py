@@ -11,12 +11,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 SANITIZE = ROOT / "tests/book/nbval_sanitize.cfg"
-NO_DATA = re.compile(r"DataError: (.+ is not in .+ and could not be downloaded from \S+)")
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
+NO_DATA = re.compile(r"^DataError: (.+ is not in .+ and could not be downloaded from \S+)", re.M)
 
 
 def files():
@@ -65,9 +67,32 @@ def test_the_chapter_prints_what_it_shows(chapter, installed, data_beside, tmp_p
     where = "import odelib; print(odelib.__file__)"
     found = subprocess.run([sys.executable, "-c", where], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert found.stdout.startswith(str(installed))
-    command = [sys.executable, "-m", "pytest", chapter.name, "--nbval", "--nbval-current-env", "-q"]
-    command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "300", "-p", "no:cacheprovider"]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    if absent := NO_DATA.search(run.stdout):
-        pytest.skip(f"neither these data nor a network: {absent[1]}")
+    run = nbval(chapter.name, tmp_path, environment)
+    if absent := absent_data(run.stdout):
+        pytest.skip(f"neither the data nor a network: {absent}")
     assert run.returncode == 0, run.stdout[-6000:]
+
+
+def nbval(name, folder, environment):
+    command = [sys.executable, "-m", "pytest", name, "--nbval", "--nbval-current-env", "-q"]
+    command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "300", "-p", "no:cacheprovider"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def absent_data(said):
+    """What a loader says that found no data and no network; None if none says so."""
+    found = NO_DATA.search(COLOURS.sub("", said))
+    return found and found[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "loader"),
+    [("from odelib.data import load_tiny_shakespeare\nload_tiny_shakespeare()", True), ("1 / 0", False)],
+)
+def test_only_a_loader_can_say_that_there_are_no_data(code, loader, tmp_path):
+    cell = nbformat.v4.new_code_cell(code, execution_count=1)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "chapter.ipynb")
+    nowhere = {"https_proxy": "http://127.0.0.1:9", "XDG_CACHE_HOME": str(tmp_path), "ODELIB_DATA": str(tmp_path)}
+    run = nbval("chapter.ipynb", tmp_path, {**os.environ, **nowhere, "PYTHONPATH": str(ROOT)})
+    assert run.returncode == 1
+    assert bool(absent_data(run.stdout)) == loader, run.stdout[-6000:]
