@@ -84,8 +84,8 @@ def _cache_numbers(count: Any) -> None:
 
 
 def _units(answer: Any) -> None:
-    """The answer is ``units(nats)``, which returns the perplexity and the bits for each character."""
-    _function(answer, "units(...)")
+    """The answer is ``units_of(nats)``, which returns the perplexity and the bits for each character."""
+    _function(answer, "units_of(...)")
     for nats in (1.5, 0.4):
         given = answer(nats)
         if not isinstance(given, tuple | list) or len(given) != 2:
