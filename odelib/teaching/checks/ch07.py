@@ -114,33 +114,42 @@ def _shared_rk4(config: Any) -> None:
 
 def _fold_norm(fold: Any) -> None:
     """The answer is ``fold(gain, shift, weight, bias)``, returning the weight and bias of one linear map."""
-    weight = torch.tensor([[1.0, 2.0], [0.0, -1.0]], dtype=torch.float64)
-    bias = torch.tensor([0.5, 1.0], dtype=torch.float64)
-    gain = torch.tensor([2.0, 3.0], dtype=torch.float64)
-    shift = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    weight = torch.tensor([[1.0, 2.0, 3.0], [0.0, -1.0, 2.0], [2.0, 1.0, -1.0]], dtype=torch.float64)
+    bias = torch.tensor([0.5, 1.0, 0.0], dtype=torch.float64)
+    gain = torch.tensor([2.0, 3.0, 1.0], dtype=torch.float64)
+    shift = torch.tensor([1.0, -2.0, 2.0], dtype=torch.float64)
     result = fold(gain, shift, weight, bias)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise NotYet(f"the answer returns a {type(result).__name__}", "Return two tensors: the new weight and bias.")
+
+    def centred(matrix: torch.Tensor, dim: int = 1) -> torch.Tensor:
+        return matrix - matrix.mean(dim=dim, keepdim=True)
+
     expect_close(
         result[0],
-        weight * gain,
-        "with gain [2, 3], the new weight",
+        centred(weight * gain),
+        "with gain [2, 3, 1], the new weight",
         [
-            (gain[:, None] * weight, "The gain multiplies the inputs: it scales the columns of W, not its rows."),
-            (weight, "The gain is missing: W (gain * z) = (W diag(gain)) z."),
-            (weight / gain, "The gain is divided out: the normalised state is multiplied by it."),
-            ((weight * gain).T, "This is the transpose: torch's linear layer keeps W as (out, in)."),
+            (weight * gain, "The mean is still there: this is right for inputs of mean zero alone."),
+            (centred(weight) * gain, "Centred too early: x is centred first and scaled by the gain then, W diag(g) C."),
+            (centred(weight * gain, dim=0), "The columns are centred: W' must turn a constant input into zero."),
+            (weight * gain - (weight * gain).mean(), "From each row its own mean goes, not the mean of all entries."),
+            (centred(gain[:, None] * weight), "The gain multiplies the inputs: it scales columns of W, not its rows."),
+            (centred(weight), "The gain is missing: W (gain * z) = (W diag(gain)) z."),
+            (centred(weight / gain), "The gain is divided out: the normalised state is multiplied by it."),
+            (centred(weight * gain).T, "This is the transpose: torch's linear layer keeps W as (out, in)."),
         ],
     )
     expect_close(
         result[1],
         bias + weight @ shift,
-        "with shift [1, -2], the new bias",
+        "with shift [1, -2, 2], the new bias",
         [
             (bias, "The shift is missing: W shift is a constant that joins the bias."),
             (bias + shift, "The shift passes through W before it reaches the bias: add W shift."),
             (weight @ shift, "The old bias is lost: add W shift to it."),
             (bias + (weight * gain) @ shift, "The gain does not act on the shift: it multiplies z alone."),
+            (bias + centred(weight * gain) @ shift, "The shift joins after the centring: map it by W itself."),
             (bias + shift @ weight, "W is transposed: y = W x + b, so the bias gains W shift."),
         ],
     )
@@ -151,5 +160,5 @@ EXERCISES = (
     Exercise("usual-step", "The usual layer from its two terms", 5, "easy", _usual_step),
     Exercise("shrink-factor", "How fast the two layers meet", 5, "medium", _shrink),
     Exercise("shared-rk4", "Twelve evaluations, one weight set", 10, "medium", _shared_rk4),
-    Exercise("fold-norm", "A norm folded into the matrix behind it", 15, "hard", _fold_norm),
+    Exercise("fold-norm", "All of a norm but its scale", 15, "hard", _fold_norm),
 )

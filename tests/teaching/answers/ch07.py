@@ -1,6 +1,8 @@
 import math
 from dataclasses import replace
 
+import torch
+
 from odelib.models import ViTConfig
 
 USUAL = ViTConfig(step_rule="lie-trotter", intervals=12)
@@ -25,12 +27,18 @@ def usual_in_one_line(A, M, x, h):
     return x + h * A(x) + h * M(x + h * A(x))
 
 
+def centred(weight, dim=1):
+    return weight - weight.mean(dim=dim, keepdim=True)
+
+
 def fold(gain, shift, weight, bias):
-    return weight * gain, bias + weight @ shift
+    return centred(weight * gain), bias + weight @ shift
 
 
-def fold_by_diag(gain, shift, weight, bias):
-    return weight @ gain.diag(), (weight * shift).sum(dim=1) + bias
+def fold_by_matrices(gain, shift, weight, bias):
+    d = len(gain)
+    centring = torch.eye(d, dtype=gain.dtype) - torch.full((d, d), 1 / d, dtype=gain.dtype)
+    return weight @ gain.diag() @ centring, (weight * shift).sum(dim=1) + bias
 
 
 RIGHT = {
@@ -38,7 +46,7 @@ RIGHT = {
     "usual-step": (usual, usual_in_one_line),
     "shrink-factor": ((9, 3), [9.0, 3.0]),
     "shared-rk4": (RK4, ViTConfig(dim=32, step_rule="rk4", intervals=1, steps=3, step_size=4)),
-    "fold-norm": (fold, fold_by_diag),
+    "fold-norm": (fold, fold_by_matrices),
 }
 
 WRONG = {
@@ -78,14 +86,19 @@ WRONG = {
         ("a name", "rk4", "ViTConfig"),
     ),
     "fold-norm": (
-        ("rows", lambda g, s, w, b: (g[:, None] * w, b + w @ s), "columns of W"),
-        ("no gain", lambda g, s, w, b: (w, b + w @ s), "gain is missing"),
-        ("divided", lambda g, s, w, b: (w / g, b + w @ s), "divided out"),
-        ("transposed", lambda g, s, w, b: ((w * g).T, b + w @ s), "transpose"),
-        ("no shift", lambda g, s, w, b: (w * g, b), "shift is missing"),
-        ("shift not mapped", lambda g, s, w, b: (w * g, b + s), "passes through W"),
-        ("bias lost", lambda g, s, w, b: (w * g, w @ s), "old bias is lost"),
-        ("gain on the shift", lambda g, s, w, b: (w * g, b + (w * g) @ s), "does not act on the shift"),
-        ("shift on the left", lambda g, s, w, b: (w * g, b + s @ w), "W is transposed"),
+        ("not centred", lambda g, s, w, b: (w * g, b + w @ s), "mean is still there"),
+        ("centred too early", lambda g, s, w, b: (centred(w) * g, b + w @ s), "Centred too early"),
+        ("columns centred", lambda g, s, w, b: (centred(w * g, dim=0), b + w @ s), "columns are centred"),
+        ("mean of all", lambda g, s, w, b: (w * g - (w * g).mean(), b + w @ s), "its own mean"),
+        ("rows", lambda g, s, w, b: (centred(g[:, None] * w), b + w @ s), "scales columns"),
+        ("no gain", lambda g, s, w, b: (centred(w), b + w @ s), "gain is missing"),
+        ("divided", lambda g, s, w, b: (centred(w / g), b + w @ s), "divided out"),
+        ("transposed", lambda g, s, w, b: (centred(w * g).T, b + w @ s), "transpose"),
+        ("no shift", lambda g, s, w, b: (centred(w * g), b), "shift is missing"),
+        ("shift not mapped", lambda g, s, w, b: (centred(w * g), b + s), "passes through W"),
+        ("bias lost", lambda g, s, w, b: (centred(w * g), w @ s), "old bias is lost"),
+        ("gain on the shift", lambda g, s, w, b: (centred(w * g), b + (w * g) @ s), "does not act on the shift"),
+        ("shift centred", lambda g, s, w, b: (centred(w * g), b + centred(w * g) @ s), "joins after the centring"),
+        ("shift on the left", lambda g, s, w, b: (centred(w * g), b + s @ w), "W is transposed"),
     ),
 }
