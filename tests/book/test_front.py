@@ -18,6 +18,10 @@ _spec = importlib.util.spec_from_file_location("chapters", BOOK / "_extensions/c
 chapters = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(chapters)
 
+_spec = importlib.util.spec_from_file_location("unbroken", BOOK / "_extensions/unbroken.py")
+unbroken = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(unbroken)
+
 LISTED = [chapter for part in chapters.read(ROOT) for chapter in part.chapters]
 
 
@@ -95,3 +99,9 @@ def test_the_reference_lists_the_names_of_odelib_itself():
 def test_the_rooms_are_those_of_the_library():
     packages = {path.parent.name for path in (ROOT / "odelib").glob("*/__init__.py")}
     assert packages == set(ROOMS)
+
+
+def test_a_formula_stays_with_the_comma_behind_it():
+    formula = '<span class="math notranslate nohighlight">\\(h^2\\)</span>'
+    assert unbroken.together(f"of {formula}, just") == f'of <span class="unbroken">{formula},</span> just'
+    assert unbroken.together(f"of {formula} just") == f"of {formula} just"
