@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -130,70 +131,120 @@ def _images_needed(images_needed: Any) -> None:
         )
 
 
-def _layer_parameters(layer_parameters: Any) -> None:
-    """The answer is ``layer_parameters(d, r)``: width d, hidden width of the MLP r d."""
-    for d, r in ((64, 4), (32, 2), (10, 3)):
-        matrices, vectors = (4 + 2 * r) * d * d, (4 + r + 1) * d  # of attention and MLP
-        norms = 4 * d
+def _seeds_needed(seeds_needed: Any) -> None:
+    """The answer is ``seeds_needed(first, second, width)``: values of a pilot by seed, half the interval's length."""
+    from scipy import stats
+
+    def t(seeds: int, share: float = 0.975) -> float:
+        return float(stats.t.ppf(share, seeds - 1))
+
+    def least(spread: float, width: float, half: Callable[[int], float]) -> float:
+        return float(next(seeds for seeds in range(2, 100_000) if spread * half(seeds) <= width))
+
+    def half(seeds: int) -> float:
+        return t(seeds) / math.sqrt(seeds)
+
+    for first, second, width in (
+        ([85.5, 84.1, 85.3, 84.6, 85.1], [84.3, 82.5, 84.7, 83.9, 82.2], 0.31),
+        ([71.0, 70.2, 72.9, 73.0], [68.9, 69.9, 70.6, 72.8], 0.6),
+    ):
+        a, b = (torch.tensor(values, dtype=torch.float64) for values in (first, second))
+        spread, pilot = float((a - b).std()), len(first)
+        right = least(spread, width, half)
+        suspects = [
+            (least(spread, width, lambda n: 1.96 / math.sqrt(n)), "1.96 holds for many seeds: take t."),
+            (
+                math.ceil((t(pilot) * spread / width) ** 2),
+                "That is t of the pilot: t depends on the number of seeds that is wanted, so try them in turn.",
+            ),
+            (
+                least(float((a.var() + b.var()).sqrt()), width, half),
+                "That is the spread of two groups without pairs: subtract seed by seed first.",
+            ),
+            (
+                least(float((a - b).std(correction=0)), width, half),
+                "The standard deviation divides by n - 1, not by n.",
+            ),
+            (
+                least(spread, width, lambda n: t(n) / n),
+                "The standard error falls with the root of the number of seeds.",
+            ),
+            (least(spread, width / 2, half), "That makes the whole interval so long: half of it is asked for."),
+            (
+                least(spread, width, lambda n: t(n, 0.95) / math.sqrt(n)),
+                "That leaves 5 % on each side: an interval of 95 % leaves 2.5 %.",
+            ),
+            (
+                least(spread, width, lambda n: 1 / math.sqrt(n)),
+                "That is one standard error: the half length is t times as long.",
+            ),
+            (right - 1, "So many are not quite enough: the interval may not be longer than that."),
+        ]
         expect_close(
-            layer_parameters(d, r),
-            float(matrices + vectors + norms),
-            f"with d = {d} and r = {r}, the number of parameters of a layer",
-            [
-                (matrices, "Only the matrices are counted: add the biases and the two norms."),
-                (matrices + vectors, "The two layer norms are missing: each has a gain and a shift of d numbers."),
-                (matrices + norms, "The biases are missing: each linear map has one number per output."),
-                (matrices + vectors + 2 * d, "One norm is missing, or each has only its gain: two norms, 2 d each."),
-                (
-                    matrices + vectors + norms - d * d - d,
-                    "The output map of attention is missing: it has d * d weights and d biases.",
-                ),
-                (
-                    matrices + vectors + norms - 2 * d * d - 2 * d,
-                    "Only one of queries, keys and values is counted: there are three maps.",
-                ),
-                (matrices + vectors + norms - r * d * d - r * d, "The MLP has two maps: d to r d, and r d back to d."),
-                (matrices + vectors + norms - r * d * d - d, "The MLP has two maps: d to r d, and r d back to d."),
-                (
-                    matrices + vectors + norms - (r - 1) * d,
-                    "The first map of the MLP has r d outputs, so r d biases.",
-                ),
-            ],
-            "Write a line for each part: norm, queries, keys, values, output, norm, MLP in, MLP out.",
+            seeds_needed(first, second, width),
+            right,
+            f"with a pilot of {pilot} seeds and half a length of at most {width}, the number of seeds",
+            suspects,
+            "Try 2, 3, 4, ... seeds until t times the standard error of the paired differences is small enough.",
         )
 
 
-def _paired(paired: Any) -> None:
-    """The answer is ``paired(first, second, labels)`` and returns (b, c, z)."""
-    labels = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
-    first = torch.tensor([0, 1, 2, 3, 4, 5, 6, 0, 1, 1, 1, 0])  # right on the first seven
-    second = torch.tensor([0, 1, 0, 0, 0, 0, 0, 7, 2, 2, 1, 0])  # right on the first two and on the eighth
-    result = paired(first, second, labels)
-    if not isinstance(result, tuple | list) or len(result) != 3:
-        raise NotYet(f"the answer returns a {type(result).__name__}", "Return three numbers: b, c and z.")
-    b, c, z = (float(part) for part in result)
-    if (b, c) == (1, 5):
-        raise NotYet("b and c are 1 and 5 instead of 5 and 1", "They are exchanged: b counts for the first network.")
-    if (b, c) == (7, 3):
-        hint = "These are all images that each gets right: count those that the other one gets wrong."
-        raise NotYet("b and c are 7 and 3 instead of 5 and 1", hint)
-    if b == c and b in (6, 8):
-        hint = "These are all images on which the predictions differ, or on which one errs: ask who is right."
-        raise NotYet(f"b and c are both {b:g} instead of 5 and 1", hint)
-    expect_close([b, c], torch.tensor([5.0, 1.0]), "with twelve images, the pair (b, c)", [], "Compare with labels.")
-    expect_close(
-        z,
-        (b - c) / math.sqrt(b + c),
-        "with b = 5 and c = 1, z",
-        [
-            ((b - c) / (b + c), "The root is missing: divide by the root of b + c."),
-            ((c - b) / math.sqrt(b + c), "The sign is wrong: z is positive if the first network is better."),
-            ((b - c) ** 2 / (b + c), "That is the square of z, McNemar's statistic: it has lost the sign."),
-            ((b - c) / math.sqrt(len(labels)), "Only the b + c images that decide count, not all of them."),
-            ((b - c) / len(labels), "That is the difference in accuracy: divide b - c by its standard deviation."),
-            (b - c, "Divide b - c by its standard deviation, the root of b + c."),
-        ],
-    )
+def _rejected(rejected: Any) -> None:
+    """The answer is ``rejected(p_values, alpha)``: for each p-value whether Holm's method rejects."""
+    for p, alpha in (
+        ([0.032, 0.004, 0.015, 0.60, 0.009, 0.045], 0.05),
+        ([0.021, 0.04, 0.02], 0.05),
+        ([0.08, 0.03, 0.02], 0.10),
+    ):
+        m = len(p)
+        order = sorted(range(m), key=p.__getitem__)
+        right = _until(p, order, [alpha / (m - rank) for rank in range(m)])
+        upward = [p[i] for rank, i in enumerate(order, 1) if p[i] <= alpha * rank / m]
+        suspects = [
+            ([x <= alpha for x in p], "Nothing is corrected: each is compared with alpha itself."),
+            ([x <= alpha / m for x in p], "That is Bonferroni's bound, alpha / m for all: the next may be larger."),
+            (
+                [x <= alpha / (m - order.index(i)) for i, x in enumerate(p)],
+                "Stop at the first that is not rejected: those after it stay too.",
+            ),
+            ([right[i] for i in order], "They come in the order of size: give them in the order of p_values."),
+            ([not value for value in right], "Yes and no are exchanged: True is for what is rejected."),
+            (
+                _until(p, order, [alpha / max(m - rank - 1, 1) for rank in range(m)]),
+                "The bounds are one step ahead: the smallest of m is compared with alpha / m.",
+            ),
+            (
+                [x <= max(upward, default=0.0) for x in p],
+                "That goes up from the largest with bounds alpha j / m: it limits another kind of error.",
+            ),
+        ]
+        given = _yes_or_no(rejected(list(p), alpha), m)
+        if given != right:
+            hints = [hint for value, hint in suspects if value == given]
+            otherwise = "Go from the smallest to the largest, and compare with alpha / m, alpha / (m - 1), ..."
+            what = f"with p = {p} and alpha = {alpha} the answer is {given} instead of {right}"
+            raise NotYet(what, hints[0] if hints else otherwise)
+
+
+def _until(p: list[float], order: list[int], bounds: list[float]) -> list[bool]:
+    """For each p-value whether it and all before it in ``order`` stay within their bounds."""
+    passed = [False] * len(p)
+    for i, bound in zip(order, bounds, strict=True):
+        if p[i] > bound:
+            break
+        passed[i] = True
+    return passed
+
+
+def _yes_or_no(given: Any, m: int) -> list[bool]:
+    """Refuse what is not one yes or no for each question."""
+    try:
+        values = [float(value) for value in given]
+    except (TypeError, ValueError):
+        raise NotYet(f"the answer returns a {type(given).__name__}", "Return a list of True and False.") from None
+    if len(values) != m or not set(values) <= {0.0, 1.0}:
+        raise NotYet(f"for {m} p-values the answer returns {given}", "Return True or False for each, in their order.")
+    return [value == 1.0 for value in values]
 
 
 EXERCISES = (
@@ -201,6 +252,6 @@ EXERCISES = (
     Exercise("images-needed", "A test set large enough", 5, "easy", _images_needed),
     Exercise("learning-rate", "Warm-up and cosine", 10, "medium", _learning_rate),
     Exercise("smoothed-loss", "A smoothed loss", 10, "medium", _smoothed_loss),
-    Exercise("layer-parameters", "Counting parameters", 10, "medium", _layer_parameters),
-    Exercise("paired-counts", "Paired counts", 10, "medium", _paired),
+    Exercise("seeds-needed", "How many seeds?", 10, "medium", _seeds_needed),
+    Exercise("rejected", "Several questions at once", 10, "medium", _rejected),
 )

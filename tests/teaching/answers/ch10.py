@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import stats
 
 from odelib.models import ViT
+from odelib.training.statistics import holm
 
 
 def tokens(config):
@@ -94,52 +97,68 @@ def needed_by_search(accuracy, error):
     return n
 
 
-def parameters(d, r):
-    return (4 + 2 * r) * d * d + (9 + r) * d
+def seeds_with(half, *, start=2, spread=lambda a, b: (a - b).std()):
+    """The least number of seeds for which ``half(n, s)`` is at most the width."""
+
+    def seeds_needed(first, second, width):
+        s = spread(torch.tensor(first).double(), torch.tensor(second).double()).item()
+        return next(n for n in range(start, 100_000) if half(n, s) <= width)
+
+    return seeds_needed
 
 
-def parameters_by_part(d, r):
-    norm = 2 * d
-    attention = 4 * (d * d + d)
-    mlp = (d * r * d + r * d) + (r * d * d + d)
-    return norm + attention + norm + mlp
+def t(freedom, share=0.975):
+    return stats.t.ppf(share, freedom)
 
 
-def less(change):
-    return lambda d, r: parameters(d, r) - change(d, r)
+def half_length(n, s):
+    return t(n - 1) * s / math.sqrt(n)
 
 
-def counts(first, second, labels):
-    a, b = first == labels, second == labels
-    return (a & ~b).sum().item(), (b & ~a).sum().item()
+def seeds_by_numpy(first, second, width):
+    gaps = np.subtract(first, second)
+    n = 2
+    while stats.t.isf(0.025, n - 1) * gaps.std(ddof=1) > width * np.sqrt(n):
+        n += 1
+    return n
 
 
-def paired(first, second, labels):
-    b, c = counts(first, second, labels)
-    return b, c, (b - c) / math.sqrt(b + c)
+def with_t_of_the_pilot(first, second, width):
+    s = (torch.tensor(first).double() - torch.tensor(second).double()).std().item()
+    return math.ceil((t(len(first) - 1) * s / width) ** 2)
 
 
-def paired_in_tensors(first, second, labels):
-    gain = (first == labels).double() - (second == labels).double()
-    return (gain > 0).sum(), (gain < 0).sum(), gain.sum() / gain.abs().sum().sqrt()
+def rejected(p_values, alpha):
+    answer = [False] * len(p_values)
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        if p_values[i] > alpha / (len(p_values) - rank):
+            break
+        answer[i] = True
+    return answer
 
 
-def paired_with(z):
-    def wrong(first, second, labels):
-        b, c = counts(first, second, labels)
-        return b, c, z(b, c, len(labels))
-
-    return wrong
+def rejected_by_library(p_values, alpha):
+    return torch.tensor(holm(p_values)) <= alpha
 
 
-def all_right(first, second, labels):
-    b, c = (first == labels).sum().item(), (second == labels).sum().item()
-    return b, c, (b - c) / math.sqrt(b + c)
+def rejected_downwards(bound, stop=True):
+    """Holm's walk with other bounds, ``bound(alpha, m, rank)``, or without its end."""
+
+    def walk(p_values, alpha):
+        m, answer = len(p_values), [False] * len(p_values)
+        for rank, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
+            answer[i] = p_values[i] <= bound(alpha, m, rank)
+            if stop and not answer[i]:
+                break
+        return answer
+
+    return walk
 
 
-def differing(first, second, labels):
-    n = (first != second).sum().item()
-    return n, n, 0.0
+def benjamini_hochberg(p_values, alpha):
+    m, ranked = len(p_values), sorted(p_values)
+    limit = max((p for j, p in enumerate(ranked, 1) if p <= alpha * j / m), default=0.0)
+    return [p <= limit for p in p_values]
 
 
 RIGHT = {
@@ -147,8 +166,8 @@ RIGHT = {
     "images-needed": (needed, needed_by_search),
     "learning-rate": (rate, rate_by_min),
     "smoothed-loss": (loss, loss_by_torch),
-    "layer-parameters": (parameters, parameters_by_part),
-    "paired-counts": (paired, paired_in_tensors),
+    "seeds-needed": (seeds_with(half_length), seeds_by_numpy),
+    "rejected": (rejected, rejected_by_library),
 }
 
 WRONG = {
@@ -200,29 +219,33 @@ WRONG = {
         ("over images", loss_with(keep, spread, logs=lambda x: x.log_softmax(0)), "over the classes"),
         ("no logarithm", loss_with(keep, spread, logs=lambda x: x.softmax(-1)), "log_softmax"),
     ),
-    "layer-parameters": (
-        ("matrices only", lambda d, r: (4 + 2 * r) * d * d, "Only the matrices"),
-        ("no norms", less(lambda d, r: 4 * d), "norms are missing"),
-        ("no biases", less(lambda d, r: (5 + r) * d), "biases are missing"),
-        ("gains only", less(lambda d, r: 2 * d), "One norm is missing"),
-        ("no output map", less(lambda d, r: d * d + d), "output map"),
-        ("one of q, k, v", less(lambda d, r: 2 * d * d + 2 * d), "three maps"),
-        ("one map in the MLP", less(lambda d, r: r * d * d + d), "two maps"),
-        ("no way in", less(lambda d, r: r * d * d + r * d), "two maps"),
-        ("narrow bias", less(lambda d, r: (r - 1) * d), "r d biases"),
-        ("two layers", lambda d, r: 2 * parameters(d, r), "a line for each part"),
+    "seeds-needed": (
+        ("normal", seeds_with(lambda n, s: 1.96 * s / math.sqrt(n)), "1.96 holds for many seeds"),
+        ("pilot's t", with_t_of_the_pilot, "t of the pilot"),
+        (
+            "not paired",
+            seeds_with(half_length, spread=lambda a, b: (a.var() + b.var()).sqrt()),
+            "subtract seed by seed",
+        ),
+        ("divided by n", seeds_with(half_length, spread=lambda a, b: (a - b).std(correction=0)), "divides by n - 1"),
+        ("no root", seeds_with(lambda n, s: t(n - 1) * s / n), "falls with the root"),
+        ("whole length", seeds_with(lambda n, s: 2 * half_length(n, s)), "half of it"),
+        ("5 % on each side", seeds_with(lambda n, s: t(n - 1, 0.95) * s / math.sqrt(n)), "leaves 2.5 %"),
+        ("one error", seeds_with(lambda n, s: s / math.sqrt(n)), "one standard error"),
+        ("one too few", lambda a, b, w: seeds_by_numpy(a, b, w) - 1, "not quite enough"),
+        ("one too many", lambda a, b, w: seeds_by_numpy(a, b, w) + 1, "Try 2, 3, 4"),
     ),
-    "paired-counts": (
-        ("exchanged", lambda f, s, y: paired(s, f, y), "exchanged"),
-        ("all right ones", all_right, "the other one gets wrong"),
-        ("all that differ", differing, "who is right"),
-        ("only two numbers", counts, "three numbers"),
-        ("no root", paired_with(lambda b, c, n: (b - c) / (b + c)), "root is missing"),
-        ("sign", paired_with(lambda b, c, n: (c - b) / math.sqrt(b + c)), "sign is wrong"),
-        ("squared", paired_with(lambda b, c, n: (b - c) ** 2 / (b + c)), "square of z"),
-        ("all images", paired_with(lambda b, c, n: (b - c) / math.sqrt(n)), "that decide"),
-        ("difference", paired_with(lambda b, c, n: (b - c) / n), "difference in accuracy"),
-        ("count", paired_with(lambda b, c, n: b - c), "standard deviation"),
-        ("plus one", lambda f, s, y: (*[x + 1 for x in counts(f, s, y)], 0.0), "Compare with labels"),
+    "rejected": (
+        ("nothing corrected", lambda p, alpha: [x <= alpha for x in p], "Nothing is corrected"),
+        ("Bonferroni", lambda p, alpha: [x <= alpha / len(p) for x in p], "Bonferroni"),
+        ("no stop", rejected_downwards(lambda alpha, m, rank: alpha / (m - rank), stop=False), "Stop at the first"),
+        ("sorted", lambda p, alpha: sorted(rejected(p, alpha), reverse=True), "in the order of p_values"),
+        ("exchanged", lambda p, alpha: [not x for x in rejected(p, alpha)], "exchanged"),
+        ("a step ahead", rejected_downwards(lambda alpha, m, rank: alpha / max(m - rank - 1, 1)), "one step ahead"),
+        ("Benjamini-Hochberg", benjamini_hochberg, "another kind of error"),
+        ("corrected values", lambda p, alpha: holm(p), "True or False for each"),
+        ("indices", lambda p, alpha: [i for i, x in enumerate(rejected(p, alpha)) if x], "True or False for each"),
+        ("a number", lambda p, alpha: sum(rejected(p, alpha)), "a list of True and False"),
+        ("nothing rejected", lambda p, alpha: [False] * len(p), "from the smallest"),
     ),
 }
