@@ -70,12 +70,6 @@ accurately."""
 
 RUNS = (
     {
-        "euler": "--step-rule euler --seed 0",
-        "lie-trotter": "--step-rule lie-trotter --seed 0",
-        "rk4": "--step-rule rk4 --seed 0",
-        "shared": "--step-rule euler --intervals 1 --steps 4 --seed 0",
-    }
-    | {
         f"{rule}-4-epochs-seed{seed}": f"--step-rule {rule} --epochs 4 --seed {seed}"
         for seed in range(5)
         for rule in ("euler", "lie-trotter")

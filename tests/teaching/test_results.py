@@ -62,17 +62,17 @@ def test_kept_weights_are_those_of_the_run(name):
 def test_solutions_are_kept_of_the_runs_that_promise_them():
     assert {name for name in RUNS if kept(name).accurate is not None} == set(SOLVED)
     shapes = {(run.accurate.shape, run.accurate.dtype) for run in map(kept, SOLVED)}
-    assert shapes == {(kept("euler").predictions.shape, torch.int64)}
+    assert shapes == {(kept("small-euler").predictions.shape, torch.int64)}
 
 
 def test_weights_that_are_not_kept_name_the_nearest():
     with pytest.raises(ValueError, match="small-euler"):
-        kept_model("euler")
+        kept_model("euler-4-epochs-seed0")
 
 
 def test_an_unknown_run_names_the_nearest():
-    with pytest.raises(ValueError, match="lie-trotter"):
-        kept("lie-troter")
+    with pytest.raises(ValueError, match="lie-trotter-4-epochs-seed0"):
+        kept("lie-troter-4-epochs-seed0")
     with pytest.raises(ValueError, match="kept run"):
         main(["elephant"])
 

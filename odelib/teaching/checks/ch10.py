@@ -37,39 +37,6 @@ def _tokens(tokens: Any) -> None:
         )
 
 
-def _learning_rate(learning_rate: Any) -> None:
-    """The answer is ``learning_rate(k, peak, warmup, total)`` with steps k from 0."""
-    peak, warmup, total = 0.5, 4, 20
-    for k in (0, 3, 4, 8, 19):
-        part = (k - warmup) / (total - warmup)
-        half = peak * (1 + math.cos(math.pi * part)) / 2
-        right = peak * (k + 1) / warmup if k < warmup else half
-        suspects = [
-            (peak * k / warmup, "The warm-up starts at 0: its first step, k = 0, already has peak / warmup."),
-            (half, "The warm-up is missing: below `warmup` the rate rises linearly."),
-            (peak * (k + 1) / total, "The warm-up ends too late: it takes `warmup` steps, not `total`."),
-            (peak, "The warm-up is missing, or the rate does not fall: it follows a cosine after the warm-up."),
-            (peak * (1 + math.cos(math.pi * k / total)) / 2, "The cosine starts at k = 0: start it after the warm-up."),
-            (
-                peak * (1 + math.cos(math.pi * (k - warmup) / total)) / 2,
-                "The cosine is stretched: it runs over total - warmup steps.",
-            ),
-            (2 * half, "The factor one half is missing: (1 + cos) / 2 goes from 1 to 0."),
-            (
-                peak * math.cos(math.pi * part),
-                "The cosine alone goes down to -peak: use (1 + cos) / 2, which goes from 1 to 0.",
-            ),
-            (peak * (1 + math.cos(part)) / 2, "The cosine hardly falls: its angle goes from 0 to pi."),
-            (peak * (1 + math.cos(2 * math.pi * part)) / 2, "The rate rises again: the angle goes from 0 to pi only."),
-            (peak * (1 - math.cos(math.pi * part)) / 2, "The cosine rises: it must start at the peak and end near 0."),
-            (peak * (1 - part), "That is a straight line: the rate falls along a cosine."),
-        ]
-        what = f"with peak {peak}, {warmup} warm-up steps of {total}, the rate at step k = {k}"
-        if k < warmup:  # the cosine's mistakes can look like the warm-up's
-            suspects = suspects[:4]
-        expect_close(learning_rate(k, peak, warmup, total), right, what, suspects)
-
-
 def _smoothed_loss(smoothed_loss: Any) -> None:
     """The answer is ``smoothed_loss(logits, labels, eps)``: the mean over a batch."""
     logits = torch.tensor([[2.0, -1.0, 0.5, 0.0], [0.0, 1.0, 3.0, -2.0], [1.0, 0.0, -1.0, 2.0]])
@@ -105,30 +72,6 @@ def _smoothed_loss(smoothed_loss: Any) -> None:
         ],
         "Start from log_softmax over the classes, the last axis.",
     )
-
-
-def _images_needed(images_needed: Any) -> None:
-    """The answer is ``images_needed(accuracy, error)``: the least whole number of images."""
-    for accuracy, error in ((0.87, 0.005), (0.6, 0.04), (0.5, 0.03)):
-        variance = accuracy * (1 - accuracy)
-        exact = variance / error**2
-        expect_close(
-            images_needed(accuracy, error),
-            float(math.ceil(exact)),
-            f"with accuracy {accuracy} and a standard error of at most {error}, the number of images",
-            [
-                (math.floor(exact), "That many are not quite enough: round up."),
-                (exact, "An image cannot be divided: round up to a whole number."),
-                (math.ceil(variance / error), "The standard error falls with the root of n: solve for n, square it."),
-                (math.ceil(math.sqrt(variance) / error), "The standard error falls with the root of n: square it."),
-                (math.ceil(accuracy / error**2), "The factor 1 - p is missing from the variance p (1 - p)."),
-                (math.ceil((1 - accuracy) / error**2), "The factor p is missing from the variance p (1 - p)."),
-                (math.ceil(1 / error**2), "The variance p (1 - p) of one image is missing."),
-                (math.ceil(4 * exact), "That asks for two standard errors within the bound: one is asked for."),
-                (math.ceil(1.96**2 * exact), "That asks for 1.96 standard errors within the bound: one is asked for."),
-            ],
-            "Solve s = sqrt(p (1 - p) / n) for n, then round up.",
-        )
 
 
 def _seeds_needed(seeds_needed: Any) -> None:
@@ -249,8 +192,6 @@ def _yes_or_no(given: Any, m: int) -> list[bool]:
 
 EXERCISES = (
     Exercise("tokens", "How many tokens?", 5, "easy", _tokens),
-    Exercise("images-needed", "A test set large enough", 5, "easy", _images_needed),
-    Exercise("learning-rate", "Warm-up and cosine", 10, "medium", _learning_rate),
     Exercise("smoothed-loss", "A smoothed loss", 10, "medium", _smoothed_loss),
     Exercise("seeds-needed", "How many seeds?", 10, "medium", _seeds_needed),
     Exercise("rejected", "Several questions at once", 10, "medium", _rejected),

@@ -24,38 +24,6 @@ def side(config):
     return config.image_size // config.patch_size
 
 
-def rate(k, peak, warmup, total):
-    if k < warmup:
-        return peak * (k + 1) / warmup
-    return peak * (1 + math.cos(math.pi * (k - warmup) / (total - warmup))) / 2
-
-
-def rate_by_min(k, peak, warmup, total):
-    part = max(0.0, (k - warmup) / (total - warmup))
-    return min((k + 1) / warmup, 1.0) * peak * math.cos(math.pi * part / 2) ** 2
-
-
-def cosine(shape):
-    """A schedule with the right warm-up and ``shape(k, warmup, total)`` after it."""
-
-    def learning_rate(k, peak, warmup, total):
-        return peak * ((k + 1) / warmup if k < warmup else shape(k, warmup, total))
-
-    return learning_rate
-
-
-def half(angle):
-    return (1 + math.cos(angle)) / 2
-
-
-def late_start(k, peak, warmup, total):
-    return peak * k / warmup if k < warmup else rate(k, peak, warmup, total)
-
-
-def no_warmup(k, peak, warmup, total):
-    return peak * half(math.pi * (k - warmup) / (total - warmup))
-
-
 def loss(logits, labels, eps):
     logs = logits.log_softmax(dim=-1)
     target = F.one_hot(labels, logits.shape[-1]) * (1 - eps) + eps / logits.shape[-1]
@@ -84,17 +52,6 @@ def keep(eps, classes):
 
 def spread(eps, classes):
     return eps / classes
-
-
-def needed(accuracy, error):
-    return math.ceil(accuracy * (1 - accuracy) / error**2)
-
-
-def needed_by_search(accuracy, error):
-    n = 1
-    while math.sqrt(accuracy * (1 - accuracy) / n) > error:
-        n += 1
-    return n
 
 
 def seeds_with(half, *, start=2, spread=lambda a, b: (a - b).std()):
@@ -163,8 +120,6 @@ def benjamini_hochberg(p_values, alpha):
 
 RIGHT = {
     "tokens": (tokens, tokens_by_model),
-    "images-needed": (needed, needed_by_search),
-    "learning-rate": (rate, rate_by_min),
     "smoothed-loss": (loss, loss_by_torch),
     "seeds-needed": (seeds_with(half_length), seeds_by_numpy),
     "rejected": (rejected, rejected_by_library),
@@ -179,32 +134,6 @@ WRONG = {
         ("pixels", lambda c: c.image_size**2, "number of pixels"),
         ("width", lambda c: c.dim, "width of a token"),
         ("row and class token", lambda c: side(c) + (c.pool == "class"), "one row of patches"),
-    ),
-    "images-needed": (
-        ("rounded down", lambda p, s: math.floor(p * (1 - p) / s**2), "round up"),
-        ("no square", lambda p, s: math.ceil(p * (1 - p) / s), "root of n"),
-        ("deviation over error", lambda p, s: math.ceil(math.sqrt(p * (1 - p)) / s), "root of n"),
-        ("no 1 - p", lambda p, s: math.ceil(p / s**2), "1 - p is missing"),
-        ("no p", lambda p, s: math.ceil((1 - p) / s**2), "factor p is missing"),
-        ("no variance", lambda p, s: math.ceil(1 / s**2), "of one image is missing"),
-        ("one more", lambda p, s: needed(p, s) + 1, "Solve s"),
-        ("two errors", lambda p, s: math.ceil(4 * p * (1 - p) / s**2), "two standard errors"),
-        ("95 per cent", lambda p, s: math.ceil(1.96**2 * p * (1 - p) / s**2), "1.96 standard errors"),
-        ("not whole", lambda p, s: p * (1 - p) / s**2, "cannot be divided"),
-    ),
-    "learning-rate": (
-        ("starts at 0", late_start, "starts at 0"),
-        ("no warm-up", no_warmup, "warm-up is missing"),
-        ("constant", lambda k, peak, warmup, total: peak, "warm-up is missing"),
-        ("no half", cosine(lambda k, w, n: 2 * half(math.pi * (k - w) / (n - w))), "one half is missing"),
-        ("cosine alone", cosine(lambda k, w, n: math.cos(math.pi * (k - w) / (n - w))), "down to -peak"),
-        ("no pi", cosine(lambda k, w, n: half((k - w) / (n - w))), "hardly falls"),
-        ("from step 0", cosine(lambda k, w, n: half(math.pi * k / n)), "after the warm-up"),
-        ("stretched", cosine(lambda k, w, n: half(math.pi * (k - w) / n)), "stretched"),
-        ("whole period", cosine(lambda k, w, n: half(2 * math.pi * (k - w) / (n - w))), "rises again"),
-        ("rising", cosine(lambda k, w, n: 1 - half(math.pi * (k - w) / (n - w))), "cosine rises"),
-        ("a line", cosine(lambda k, w, n: 1 - (k - w) / (n - w)), "straight line"),
-        ("warm-up over all", lambda k, peak, w, n: peak * (k + 1) / n, "ends too late"),
     ),
     "smoothed-loss": (
         ("hard labels", loss_with(lambda e, n: 1, lambda e, n: 0), "not smoothed"),
