@@ -134,6 +134,16 @@ def test_every_study_is_kept():
     assert sorted(path.stem for path in (Path(__file__).parents[2] / "studies").glob("*.yaml")) == STUDIES
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_table_of_the_studies_says_what_each_took(name):
+    _, runs = results.kept_study(name)
+    minutes = round(sum(run.seconds for run in runs) / 60)
+    table = (Path(__file__).parents[2] / "studies/README.md").read_text().splitlines()
+    (row,) = (line for line in table if line.startswith(f"| [{name}.yaml]"))
+    assert row.endswith(f"| {len(runs)} | {minutes} |")
+    assert all(run.provenance["threads"] == 1 for run in runs)
+
+
 def test_a_study_that_is_not_kept_is_refused():
     with pytest.raises(ValueError, match="images"):
         results.kept_study("imagse")
