@@ -114,6 +114,17 @@ def judge(name: str, answer: Any) -> Verdict:
     return Verdict(True, True, f"{name}: correct")
 
 
+def expect_function(answer: Any, call: str) -> None:
+    """Accept a function; ``call`` is how it is called, as in ``"step(...)"``.
+
+    Raises:
+        NotYet: The answer is something else, such as the result of a call.
+    """
+    if not callable(answer):
+        name = call.partition("(")[0]
+        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
+
+
 def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, str]] = (), otherwise: str = "") -> None:
     """Compare a result with the right one; a result that equals a known mistake's brings that mistake's hint.
 

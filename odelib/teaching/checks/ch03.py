@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
 
 _A = torch.tensor([[0.0, 2.0], [-1.0, 0.5]], dtype=torch.float64)
 _X = torch.tensor([3.0, -1.0], dtype=torch.float64)
@@ -20,12 +20,6 @@ def _linear(t: float, x: Tensor) -> Tensor:
     return x @ _A.T
 
 
-def _function(answer: Any, call: str) -> None:
-    if not callable(answer):
-        name = call.partition("(")[0]
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
-
-
 def _untouched(x: Tensor, kept: Tensor) -> None:
     if x.requires_grad or not torch.equal(x, kept):
         raise NotYet("the x that was passed in has changed", "Begin with x = x.detach().requires_grad_().")
@@ -33,7 +27,7 @@ def _untouched(x: Tensor, kept: Tensor) -> None:
 
 def _one_step_back(pull_back: Any) -> None:
     """The answer is ``pull_back(F, t, x, a, h)``, the adjoint before an Euler step."""
-    _function(pull_back, "pull_back(...)")
+    expect_function(pull_back, "pull_back(...)")
     h, x = 0.5, _X.clone()
     expect_close(
         pull_back(_linear, 0.0, x, _BAR.clone(), h),
@@ -142,7 +136,7 @@ def _segments(answer: Any) -> None:
 
 def _undo_step(undo: Any) -> None:
     """The answer is ``undo_step(psi, t, h, y, z, lam)``, the pair before a reversible step."""
-    _function(undo, "undo_step(...)")
+    expect_function(undo, "undo_step(...)")
 
     def psi(t: float, h: float, x: Tensor) -> Tensor:
         return h * (x**2 / 4 + t) + h**2 * x / 2
@@ -194,7 +188,7 @@ def _undo_step(undo: Any) -> None:
 
 def _running_cost(velocity: Any) -> None:
     """The answer is ``adjoint_velocity(F, c, t, x, a)`` for a loss that is the integral of c."""
-    _function(velocity, "adjoint_velocity(...)")
+    expect_function(velocity, "adjoint_velocity(...)")
 
     def price(x: Tensor) -> Tensor:
         return (x**2).sum() + 3 * x[..., 0].sum()

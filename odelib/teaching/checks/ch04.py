@@ -9,13 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
-
-
-def _function(answer: Any, call: str) -> None:
-    if not callable(answer):
-        name = call.partition("(")[0]
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
 
 
 def _pair(answer: Any, names: str) -> tuple[float, float]:
@@ -31,7 +25,7 @@ def _hint(value: float, hints: Mapping[Any, str], otherwise: str) -> str:
 
 def _augment(augment: Any) -> None:
     """The answer is ``augment(x, extra)``, the state with ``extra`` coordinates that start at zero."""
-    _function(augment, "augment(...)")
+    expect_function(augment, "augment(...)")
     x = torch.tensor([[3.0, -1.0], [0.5, 2.0], [4.0, 5.0]], dtype=torch.float64)
     kept, extra = x.clone(), 2
     zeros = x.new_zeros(3, extra)
@@ -114,7 +108,7 @@ def _some_field(t: float, x: Tensor) -> Tensor:
 
 def _with_energy(with_energy: Any) -> None:
     """The answer is ``with_energy(field)``, a field for the pair of the state and its energy so far."""
-    _function(with_energy, "with_energy(...)")
+    expect_function(with_energy, "with_energy(...)")
     both = with_energy(_some_field)
     if not callable(both):
         raise NotYet(f"with_energy returns a {type(both).__name__}", "Return a function of t and the pair (x, e).")
@@ -185,7 +179,7 @@ _UNFAIR: tuple[tuple[Callable[[int, int, int], float], str], ...] = (
 
 def _fair_width(fair_width: Any) -> None:
     """The answer is ``fair_width(d, width, blocks)``, the largest width at which the blocks have no more parameters."""
-    _function(fair_width, "fair_width(...)")
+    expect_function(fair_width, "fair_width(...)")
     got = [fair_width(*sizes) for sizes in _SIZES]
     for sizes, width in zip(_SIZES, got, strict=True):
         known = [(mistake(*sizes), hint) for mistake, hint in _UNFAIR if got == [mistake(*each) for each in _SIZES]]

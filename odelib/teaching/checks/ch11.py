@@ -9,13 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
-
-
-def _function(answer: Any, call: str) -> None:
-    if not callable(answer):
-        name = call.partition("(")[0]
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
 
 
 def _mix(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, scale: float, dim: int = 1) -> Tensor:
@@ -25,7 +19,7 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, scale: float, dim: in
 
 def _causal_attention(attend: Any) -> None:
     """The answer is ``causal_attention(q, k, v)``, each (tokens, width), of one head."""
-    _function(attend, "causal_attention(...)")
+    expect_function(attend, "causal_attention(...)")
     generator = torch.Generator().manual_seed(11)
     q, k, v = torch.randn(3, 5, 4, generator=generator, dtype=torch.float64)
     past = torch.ones(5, 5, dtype=torch.bool).tril()
@@ -61,7 +55,7 @@ _CACHE = {"tokens": 100, "dim": 96, "intervals": 3, "steps": 5, "stages": 4}
 
 def _cache_numbers(count: Any) -> None:
     """The answer is ``cache_numbers(tokens, dim, intervals, steps, stages)``."""
-    _function(count, "cache_numbers(...)")
+    expect_function(count, "cache_numbers(...)")
     n, d, sets, steps, stages = _CACHE.values()
     found = float(count(n, d, sets, steps, stages))
     right = 2 * n * d * sets * steps * stages
@@ -85,7 +79,7 @@ def _cache_numbers(count: Any) -> None:
 
 def _units(answer: Any) -> None:
     """The answer is ``units_of(nats)``, which returns the perplexity and the bits for each character."""
-    _function(answer, "units_of(...)")
+    expect_function(answer, "units_of(...)")
     for nats in (1.5, 0.4):
         given = answer(nats)
         if not isinstance(given, tuple | list) or len(given) != 2:
@@ -127,7 +121,7 @@ _REFERENCE = "a dog and a small cat run in the snow".split()
 
 def _clipped_precision(precision: Any) -> None:
     """The answer is ``clipped_precision(written, reference, n)`` for lists of words."""
-    _function(precision, "clipped_precision(...)")
+    expect_function(precision, "clipped_precision(...)")
     for n in (1, 2):
         ours, theirs = _grams(_WRITTEN, n), _grams(_REFERENCE, n)
         hits, tried = (ours & theirs).total(), ours.total()
@@ -157,7 +151,7 @@ def _clipped_precision(precision: Any) -> None:
 
 def _decoder_step(step: Any) -> None:
     """The answer is ``decoder_step(A, C, M, y, S, h)``, a Lie-Trotter step in the usual order."""
-    _function(step, "decoder_step(...)")
+    expect_function(step, "decoder_step(...)")
     y, m, h = torch.tensor([1.0, -2.0], dtype=torch.float64), torch.tensor([0.5, 3.0], dtype=torch.float64), 0.5
 
     def a(y: Tensor) -> Tensor:
@@ -206,7 +200,7 @@ def _decoder_step(step: Any) -> None:
 
 def _next_probabilities(probabilities: Any) -> None:
     """The answer is ``next_probabilities(logits, temperature)`` with logits (vocabulary,)."""
-    _function(probabilities, "next_probabilities(...)")
+    expect_function(probabilities, "next_probabilities(...)")
     logits = torch.tensor([2.0, 1.0, -1.0, 0.5], dtype=torch.float64)
     for temperature in (0.5, 2.0):
         plain = logits.softmax(dim=0)
