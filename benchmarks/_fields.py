@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import odelib
+from odelib.solvers import SplitField
 
 Field = Callable[[Any, Tensor], Tensor]
 Run = Callable[[Any, Tensor], Any]
@@ -66,10 +67,6 @@ class Counted(nn.Module):
         super().__init__()
         self.inner = field
         self.log: list[tuple[int, bool]] = []
-        if hasattr(field, "terms"):
-            self.terms = tuple(partial(self._term, i) for i in range(len(field.terms)))
-        if hasattr(field, "draw"):
-            self.draw = lambda y: self  # the fields here are in evaluation and draw nothing
 
     def _term(self, i: int, t: Any, y: Tensor) -> Tensor:
         self.log.append((i, torch.is_grad_enabled()))
@@ -79,6 +76,20 @@ class Counted(nn.Module):
         """Return field(t, y)."""
         self.log.append((-1, torch.is_grad_enabled()))
         return self.inner(t, y)  # type: ignore[no-any-return]
+
+
+class CountedSplit(Counted, SplitField):
+    """The same for a field with terms."""
+
+    @property
+    def terms(self) -> tuple[Any, ...]:
+        """The terms, counted."""
+        return tuple(partial(self._term, i) for i in range(len(self.inner.terms)))
+
+
+def counted(field: Any) -> Counted:
+    """Return the field, counted; the fields here are in evaluation and draw nothing."""
+    return CountedSplit(field) if isinstance(field, SplitField) else Counted(field)
 
 
 def forward(field: Any, y0: Tensor, run: Run) -> Any:
@@ -154,14 +165,14 @@ class Work:
 
 def work_of(field: Any, y0: Tensor, run: Run, backward: bool) -> Work:
     """Count the evaluations of a solve by doing it."""
-    counted = Counted(field)
+    noted = counted(field)
     if not backward:
-        forward(counted, y0, run)
-        return Work(tuple(counted.log), (), False)
-    y1 = run(counted, _leaf(field, y0))
-    there = len(counted.log)
+        forward(noted, y0, run)
+        return Work(tuple(noted.log), (), False)
+    y1 = run(noted, _leaf(field, y0))
+    there = len(noted.log)
     torch.autograd.backward(y1, torch.ones_like(y1))
-    return Work(tuple(counted.log[:there]), tuple(counted.log[there:]), True)
+    return Work(tuple(noted.log[:there]), tuple(noted.log[there:]), True)
 
 
 def result_of(field: Any, y0: Tensor, run: Run, backward: bool) -> Tensor:

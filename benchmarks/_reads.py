@@ -5,7 +5,7 @@ from typing import Any
 import torch
 import torchdiffeq
 from _contenders import door, ours_adaptive, torchdyn, torchdyn_run, torchode, torchode_run
-from _fields import Counted, Run, forward, mlp
+from _fields import Run, counted, forward, mlp
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -34,10 +34,10 @@ class _Lists(TorchFunctionMode):
 
 def host_reads(run: Run, field: Any, y0: torch.Tensor) -> tuple[int, int]:
     """Return the reads of a solve without a graph, and its field evaluations."""
-    counted = Counted(field)
+    noted = counted(field)
     with _Scalars() as scalars, _Lists() as lists:  # type: ignore[no-untyped-call]
-        forward(counted, y0, run)
-    return scalars.count + lists.count, len(counted.log)
+        forward(noted, y0, run)
+    return scalars.count + lists.count, len(noted.log)
 
 
 def run_reads() -> None:

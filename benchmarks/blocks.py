@@ -7,7 +7,6 @@ of the machine's own rate for matrix products timm's block reaches; then the two
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from timing import CountKernels, OneAttention, forward_backward, interleaved, machine, profiled_kernels, table
@@ -16,17 +15,14 @@ from torch import Tensor, nn
 from torch._inductor.exc import InductorError
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from odelib.layers import DepthBlock, DepthSchedule, TransformerField
+from odelib.layers import Context, DepthBlock, DepthSchedule, FusedTransformerField, TransformerField
 from odelib.layers.attention import explicit_attention
-from odelib.layers.fused import fold
 
 DIM, HEADS = 192, 3
 
 
-def ours(rule: str, *, place: str = "pre", fuse: bool = False) -> nn.Module:
-    field = TransformerField(DIM, HEADS, norm_place=place)
-    field.fuse = fuse
-    return DepthBlock([field], rule, DepthSchedule(1))
+def ours(rule: str, *, place: str = "pre", form: type[TransformerField] = TransformerField) -> nn.Module:
+    return DepthBlock([form(DIM, HEADS, norm_place=place)], rule, DepthSchedule(1))
 
 
 def blocks() -> dict[str, nn.Module]:
@@ -36,8 +32,8 @@ def blocks() -> dict[str, nn.Module]:
         "usual (lie-trotter)": ours("lie-trotter"),
         "parallel (euler)": ours("euler"),
         "parallel, one norm": ours("euler", place="shared"),
-        "parallel, two products": ours("euler", fuse=True),
-        "parallel, one norm, two products": ours("euler", place="shared", fuse=True),
+        "parallel, two products": ours("euler", form=FusedTransformerField),
+        "parallel, one norm, two products": ours("euler", place="shared", form=FusedTransformerField),
     }
 
 
@@ -46,14 +42,12 @@ class FoldedBefore(nn.Module):
 
     def __init__(self, place: str) -> None:
         super().__init__()
-        self.field = TransformerField(DIM, HEADS, norm_place=place)
-        self.field.fuse = True
         with torch.no_grad():
-            self.given = replace(self.field.given(), folded=fold(self.field))
+            self.field = FusedTransformerField(DIM, HEADS, norm_place=place).bind(Context())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the state after one Euler step."""
-        return torch.add(x, self.field(0.0, x, self.given), alpha=1.0)
+        return torch.add(x, self.field(0.0, x), alpha=1.0)
 
 
 def counted_blocks() -> dict[str, nn.Module]:

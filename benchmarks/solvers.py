@@ -18,6 +18,7 @@ import torchdiffeq
 from _contenders import (
     compiled,
     door,
+    hand_adjoint,
     hand_dopri5,
     hand_fixed,
     ours_adaptive,
@@ -92,6 +93,20 @@ def dopri5_case(
     return Case(f"{title}: dopri5, rtol {RTOL:.0e}, {kind}", field, y0, 1.0, backward, contenders, rtol=rtol)
 
 
+def adjoint_case(title: str, problem: tuple[Any, Any], steps: int) -> Case:
+    """Return the adjoint mode of rk4 (here Kutta's 3/8 rule for the doors) against the loop by hand."""
+    field, y0 = problem
+    size: dict[str, Any] = {"options": {"step_size": 1 / steps}}
+    contenders = [
+        Contender("hand adjoint loop", hand_adjoint(steps)),
+        Contender("odelib.solve adjoint", ours_fixed("rk4", steps, gradient="adjoint")),
+        Contender("odelib.odeint_adjoint", door(odelib, "rk4", adjoint=True, **size)),
+        Contender("torchdiffeq adjoint", door(torchdiffeq, "rk4", adjoint=True, **size)),
+    ]
+    relative = [("odelib.odeint_adjoint", "hand adjoint loop", 1.35)]
+    return Case(f"{title}: rk4, {steps} steps, adjoint", field, y0, 1.0, True, contenders, relative, rtol=1e-7)
+
+
 def modes_case(title: str, problem: tuple[Any, Any], rule: str, steps: int) -> Case:
     """Return one fixed rule in all gradient modes."""
     field, y0 = problem
@@ -118,7 +133,7 @@ def modes_case(title: str, problem: tuple[Any, Any], rule: str, steps: int) -> C
 
 
 def run_small(timer: Timer, device: str, quick: bool) -> None:
-    """Measure the first six rows of the table."""
+    """Measure the small fields."""
     one, many, line = mlp(1, device), mlp(128, device), linear(device)
     run_case(fixed_case("2-50-2 MLP, batch 1", one, 1.4, None), timer)
     run_case(fixed_case("2-50-2 MLP, batch 128", many, 1.2, None if quick else 0.6), timer)
@@ -126,6 +141,7 @@ def run_small(timer: Timer, device: str, quick: bool) -> None:
     run_case(dopri5_case("2-50-2 MLP, batch 1", one, 2.1, backward=True), timer)
     run_case(fixed_case("linear, dim 10", line, 2.2, None if quick else 0.45), timer)
     run_case(dopri5_case("linear, dim 10", line, 7.0, backward=False), timer)
+    run_case(adjoint_case("linear, dim 10", line, 16), timer)
 
 
 def run_transformer(timer: Timer, device: str, quick: bool) -> None:

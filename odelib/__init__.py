@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     )
     from odelib.solvers import (
         Adaptive,
+        Adjoint,
+        Checkpoint,
         Event,
+        Exact,
+        Grid,
         Solution,
         SolverError,
         Sum,
@@ -34,17 +38,21 @@ if TYPE_CHECKING:
         step_rule,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Adaptive",
+    "Adjoint",
     "CausalLM",
     "CausalLMConfig",
+    "Checkpoint",
     "DepthBlock",
     "DepthSchedule",
     "EncoderDecoder",
     "EncoderDecoderConfig",
     "Event",
+    "Exact",
+    "Grid",
     "Solution",
     "SolverError",
     "Sum",

@@ -20,7 +20,7 @@ from odelib.training.folder import claim_folder
 from odelib.training.processes import launched, leave, quiet_unless_first, speaks
 from odelib.training.report import write_report
 from odelib.training.runs import keep_runs
-from odelib.training.swap import rule_of, swap
+from odelib.training.swap import mean_nfe, rule_of, swap
 
 _DESCRIPTION = (
     "Transformers as differential equations. "
@@ -158,12 +158,13 @@ class _Evaluate:
         swap(model, self.step_rule, refine=self.refine, tolerance=self.tolerance)
         prepared = prepare({**config.to_dict(), "device": self.device})
         runtime, model = prepared.runtime, model.to(prepared.runtime.device)
-        loss, accuracy = measure(model, prepared.task.test(), runtime=runtime)
+        with mean_nfe(model) as nfe:
+            loss, accuracy = measure(model, prepared.task.test(), runtime=runtime)
         count = sum(batch.count for batch in prepared.task.test())
         scores = "".join(f", {name} {value:.4g}" for name, value in prepared.scores(model).items())
         print(
             f"test accuracy {accuracy:.4f}, test loss {loss:.4f} nats{scores} on {count} {prepared.task.unit}; "
-            f"step rule {rule_of(model)}, {model.nfe:g} field evaluations"
+            f"step rule {rule_of(model)}, {nfe():g} field evaluations"
         )
 
     def after_stop(self, arguments: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from odelib.layers import DepthBlock
-from odelib.solvers import Field, StepRule
+from odelib.modes import evaluation
+from odelib.solvers import Field, StepRule, integrate
+from odelib.solvers import Step as SolverStep
+from odelib.solvers.field import Time, Wrapped
+from odelib.solvers.state import State
+from odelib.solvers.step_rule import RuleAround
 
 
 class Step(NamedTuple):
@@ -25,24 +29,23 @@ class Step(NamedTuple):
 
     def map(self, y: Tensor) -> Tensor:
         """Take the same step from another state; a rule with a carry begins anew."""
-        end: Tensor = self.rule.step(self.field, self.t, self.h, y, None)[0]
+        end: Tensor = integrate(self.field, self.rule, y, t=self.t, h=self.h, steps=1)
         return end
 
 
-@dataclass(frozen=True)
-class _Watched:
+class _Watched(RuleAround):
     """A step rule that notes every step it takes. It sees what the network sees: masks, weights that depend on time."""
 
-    rule: StepRule
-    steps: list[Step]
+    def __init__(self, base: StepRule, steps: list[Step]) -> None:
+        super().__init__(base)
+        self.steps = steps
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.rule, name)
-
-    def step(self, field: Field, t: float, h: float, y: Any, carry: Any) -> tuple[Any, Any, Any]:
-        end, error, carry = self.rule.step(field, t, h, y, carry)
-        self.steps.append(Step(field, self.rule, t, h, y, end))
-        return end, error, carry
+    def step(self, field: Field, t: Time, h: Time, y: State, carry: Any) -> SolverStep:
+        taken = self.base.step(field, t, h, y, carry)
+        while isinstance(field, Wrapped):  # the solver looks at the values of a first step
+            field = field.field
+        self.steps.append(Step(field, self.base, float(t), float(h), y, taken.y1))  # type: ignore[arg-type]
+        return taken
 
 
 @torch.no_grad()
@@ -114,16 +117,14 @@ def swapped(model: nn.Module, rule: str | StepRule | None = None, *, refine: int
     """
     blocks = _depths(model)
     before = [(block.rule, block.schedule) for block in blocks]
-    training = model.training
-    model.eval()
-    try:
-        for block in blocks:
-            block.swap(rule, refine=refine)
-        yield
-    finally:
-        for block, (old_rule, old_schedule) in zip(blocks, before, strict=True):
-            block.rule, block.schedule = old_rule, old_schedule
-        model.train(training)
+    with evaluation(model):
+        try:
+            for block in blocks:
+                block.swap(rule, refine=refine)
+            yield
+        finally:
+            for block, (old_rule, old_schedule) in zip(blocks, before, strict=True):
+                block.rule, block.schedule = old_rule, old_schedule
 
 
 def _depths(model: nn.Module) -> list[DepthBlock]:

@@ -9,7 +9,7 @@ from torch.func import vmap
 
 from odelib.analysis._products import push
 from odelib.analysis.jacobian import singular_values
-from odelib.solvers import Field, StepRule, step_rule
+from odelib.solvers import Field, StepRule, integrate, step_rule
 
 
 @torch.no_grad()
@@ -63,7 +63,7 @@ def lyapunov_exponents(
     for i in range(discard + steps):
 
         def step(state: Tensor, time: float = t + i * h) -> Tensor:
-            end: Tensor = method.step(field, time, h, state, None)[0]
+            end: Tensor = integrate(field, method, state, t=time, h=h, steps=1)
             return end
 
         y, pushed = _push_all(step, y, tangents)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from odelib.analysis._products import push
 from odelib.analysis.depth import steps_of
 from odelib.layers import DepthBlock
-from odelib.solvers import step_rule, terms_of
+from odelib.solvers import integrate, step_rule, terms_of
 
 
 def splitting_defect(field: Any, x: Float[Tensor, "*shape"], h: float = 1.0, t: float = 0.0) -> Float[Tensor, "*shape"]:
@@ -29,8 +29,9 @@ def splitting_defect(field: Any, x: Float[Tensor, "*shape"], h: float = 1.0, t: 
         TypeError: The field has no ``terms``.
     """
     terms_of(field)
-    sequential, _, _ = step_rule("lie-trotter").step(field, t, h, x, None)
-    parallel, _, _ = step_rule("euler").step(field, t, h, x, None)
+    sequential, parallel = (
+        integrate(field, step_rule(rule), x, t=t, h=h, steps=1) for rule in ("lie-trotter", "euler")
+    )
     difference: Tensor = sequential - parallel
     return difference
 

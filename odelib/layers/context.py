@@ -1,10 +1,15 @@
-"""What attention reads besides the state: masks, the tokens of another sequence, the tokens of earlier calls."""
+"""What a field reads besides t and x: masks, the tokens of another sequence, the tokens of earlier calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from odelib.solvers import Field
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class KeyValueCache:
@@ -70,51 +75,90 @@ class KeyValueCache:
 
 @dataclass(frozen=True)
 class Context:
-    """What attention reads besides the state; it is the same at all depths.
+    """What a field reads besides t and x; it is the same at all depths.
 
     Attributes:
-        mask: (batch, keys), boolean, False where a key is padding. None: nothing is padded.
-        memory: (batch, keys, dim), the tokens to attend to. None: the state attends to itself.
-        cache: Keys and values of the earlier tokens.
+        mask: (batch, tokens), boolean, False where a token is padding. None: nothing is padded.
+        memory: (batch, memory tokens, dim), the tokens of another sequence, which cross-attention reads.
+        memory_mask: (batch, memory tokens), boolean, False where a token of the memory is padding.
+        cache: Keys and values of the earlier tokens, and of the memory.
 
     Raises:
-        TypeError: The mask is not boolean.
-        ValueError: The mask has not two dimensions.
+        TypeError: A mask is not boolean.
+        ValueError: A mask has not two dimensions.
     """
 
     mask: Tensor | None = None
     memory: Tensor | None = None
+    memory_mask: Tensor | None = None
     cache: KeyValueCache | None = None
 
     def __post_init__(self) -> None:
-        if self.mask is not None and self.mask.dtype != torch.bool:
-            raise TypeError(
-                f"the mask is of dtype {self.mask.dtype}, expected torch.bool, True where there is a token: "
-                "write mask.bool(), or tokens != pad"
-            )
-        if self.mask is not None and self.mask.ndim != 2:
+        for name, mask in (("mask", self.mask), ("memory_mask", self.memory_mask)):
+            if mask is not None and mask.dtype != torch.bool:
+                raise TypeError(
+                    f"the {name} is of dtype {mask.dtype}, expected torch.bool, True where there is a token: "
+                    "write mask.bool(), or tokens != pad"
+                )
+            if mask is not None and mask.ndim != 2:
+                raise ValueError(
+                    f"the {name} has shape {tuple(mask.shape)}, expected (batch, tokens): "
+                    "give one entry per token; the mask of a causal model is made by the model itself"
+                )
+
+
+EMPTY = Context()
+"""The context of a field that reads t and x alone."""
+
+
+class ContextField:
+    """To be inherited from by a field that reads more than t and x: it has ``bind``.
+
+    The context is bound before a solve, so that all that a solver sees is a function of (t, x).
+
+    Attributes:
+        reads: Which entries of a `Context` the field reads; others are refused, since they would have no effect.
+    """
+
+    reads: tuple[str, ...] = ()
+
+    def bind(self, context: Context) -> Field:
+        """Return the field with its context fixed; what it makes of the weights here, it makes once per interval."""
+        raise NotImplementedError(f"{type(self).__name__} is a ContextField: define bind(context) -> f(t, x)")
+
+
+def check_reads(field: object, context: Context) -> None:
+    """Refuse a context that has what a field does not read.
+
+    Raises:
+        ValueError: It is so; the sentence names the entry.
+    """
+    reads = field.reads if isinstance(field, ContextField) else ()
+    for name in ("mask", "memory", "memory_mask", "cache"):
+        if getattr(context, name) is not None and name not in reads:
             raise ValueError(
-                f"the mask has shape {tuple(self.mask.shape)}, expected (batch, tokens): "
-                "give one entry per token; the mask of a causal model is made by the model itself"
+                f"a {name} came for a field that reads none, {type(field).__name__}: pass no {name}, or take a "
+                f"ContextField with {name!r} among its reads"
             )
 
-    def keys_to_read(self, q: Tensor, k: Tensor, causal: bool) -> Tensor | bool:
-        """Return which of the keys k each query in q reads: all (False), the causal triangle (True), or by a mask.
 
-        The last query belongs to the last key, so that earlier tokens may come from a cache.
+def variant(module: Module, **changes: object) -> Module:
+    """Return a module with the parameters, parts and hooks of another one, in which some attributes are others.
 
-        Raises:
-            ValueError: The mask is not of the shape (batch, keys).
-        """
-        queries, keys = q.shape[2], k.shape[2]
-        if self.mask is not None and self.mask.shape != (len(k), keys):
-            raise ValueError(
-                f"the mask has shape {tuple(self.mask.shape)} where {(len(k), keys)} was expected: "
-                "give it a row per sequence and a column per token"
-            )
-        if self.mask is None and (not causal or queries in (1, keys)):
-            return causal and queries > 1
-        allowed = torch.ones((), dtype=torch.bool, device=k.device) if self.mask is None else self.mask[:, None, None]
-        if causal and queries > 1:
-            allowed = allowed & torch.ones(queries, keys, dtype=torch.bool, device=k.device).tril(keys - queries)
-        return allowed
+    It costs no more than a dictionary, compiles, and what is set in it is not set in the other.
+
+    Raises:
+        TypeError: The module's ``forward`` was replaced; as that of the other one, it would know of no change.
+    """
+    if "forward" in module.__dict__:
+        what = f"forward of this {type(module).__name__} was replaced on the object"
+        raise TypeError(f"{what}, so that what is bound or drawn would have no effect: use a hook or another module")
+    twin: Module = object.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    twin.__dict__.update({"_compiled_call_impl": None, **changes})  # compiled was the other one, without the changes
+    return twin
+
+
+def with_parts(module: Module, **parts: nn.Module) -> Module:
+    """Return a `variant` in which some parts are others; parameters that the new parts do not have stay."""
+    return variant(module, _modules={**module._modules, **parts})

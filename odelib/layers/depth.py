@@ -2,48 +2,61 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from odelib.layers.context import Context
-from odelib.layers.fused import fold
-from odelib.layers.integrand import Integrand
+from odelib.layers.context import EMPTY, Context, ContextField, check_reads
+from odelib.layers.field import TransformerField
 from odelib.layers.schedule import DepthSchedule
+from odelib.layers.scheduled import Scaled, Scheduled, ScheduledSplit, places_of
 from odelib.names import choose
-from odelib.solvers import GRADIENTS, Adaptive, StepRule, march, solve, step_rule
+from odelib.solvers import (
+    GRADIENTS,
+    Adaptive,
+    Field,
+    RandomField,
+    SplitField,
+    StepRule,
+    Tableau,
+    integrate,
+    solve,
+    step_rule,
+    terms_of,
+)
 
 
 class DepthBlock(nn.Module):
     """Integrate dx/dt = f(t, x; theta(t)) through the intervals of a schedule with one step rule.
 
-    Input and output: (batch, tokens, dim).
+    Input and output: (batch, tokens, dim), or any other shape that the fields take.
 
     Args:
-        fields: One field per weight set of the schedule, all of one architecture.
-        rule: Step rule or its name.
+        fields: One field per weight set of the schedule, all of one architecture: any modules with ``forward(t, x)``.
+            One that is a `SplitField` can be split, a `RandomField` draws once per step, and a `ContextField` reads
+            masks, caches and memories. Buffers are those of the first where weights depend on time.
+        rule: Step rule or its name, or a tableau.
         schedule: The depth schedule.
         learn_step_size: Whether each interval has a step size of its own that is learned: the schedule's times a
             positive factor, which starts at 1. The factor scales the field, and the grid stays as it is.
-        control: Choose the steps in each interval by the error that the rule estimates. None: the schedule's steps.
+        steps: Choose the steps in each interval by the error that the rule estimates. None: the schedule's steps.
         gradient: How the solution is differentiated, one of `odelib.solvers.GRADIENTS`. Values are the same in all
             modes but "reversible", which integrates by a reversible rule made from the given one.
 
     Raises:
-        ValueError: The number of fields is not the number of weight sets, or a rule without error estimate came with
-            a control.
+        ValueError: The number of fields is not the number of weight sets, fields of different parameters came for
+            weights that depend on time, or a rule without error estimate came with `Adaptive` steps.
     """
 
     def __init__(
         self,
         fields: Sequence[nn.Module],
-        rule: str | StepRule,
+        rule: str | StepRule | Tableau,
         schedule: DepthSchedule,
         *,
         learn_step_size: bool = False,
-        control: Adaptive | None = None,
+        steps: Adaptive | None = None,
         gradient: str = "backprop",
     ) -> None:
         super().__init__()
@@ -52,10 +65,16 @@ class DepthBlock(nn.Module):
                 f"{len(fields)} fields came for {schedule.intervals} intervals: give one field per interval"
                 + (" and one more, since they are knots" if schedule.weights == "linear" else "")
             )
+        shapes = [{name: weight.shape for name, weight in field.named_parameters()} for field in fields]
+        if schedule.weights != "piecewise" and any(each != shapes[0] for each in shapes):
+            raise ValueError(
+                f"weights that are {schedule.weights!r} in time are sums over the fields, whose parameters differ in "
+                "name or shape: give fields of one architecture"
+            )
         self.fields = nn.ModuleList(fields)
         self.rule = step_rule(rule)
         self.schedule = schedule
-        self.control = _checked(control, self.rule, schedule)
+        self.steps = _checked(steps, self.rule, schedule)
         self.gradient = choose(gradient, GRADIENTS, "gradient mode")
         self._spent = 0.0
         self.log_scale = nn.Parameter(torch.zeros(schedule.intervals)) if learn_step_size else None
@@ -66,14 +85,22 @@ class DepthBlock(nn.Module):
 
         Evaluating one of the terms counts as its share.
         """
-        if self.control is not None:
+        if self.steps is not None:
             return self._spent
-        per_step = self.rule.evaluations(len(getattr(self.fields[0], "terms", (None,))))
-        return self.schedule.intervals * self.schedule.steps * per_step * (2 if self.gradient == "reversible" else 1)
+        first = self.fields[0]
+        per_step = self.rule.evaluations(len(terms_of(first)) if isinstance(first, SplitField) else 1)
+        wrapped = self.gradient == "reversible" and not self.rule.invertible
+        return self.schedule.intervals * self.schedule.steps * per_step * (2 if wrapped else 1)
+
+    @property
+    def keeps_cache(self) -> bool:
+        """Whether a cache of keys and values can be passed: the fields read one, and steps do not follow the state."""
+        first = self.fields[0]
+        return self.steps is None and isinstance(first, ContextField) and "cache" in first.reads
 
     def swap(
         self,
-        rule: str | StepRule | None = None,
+        rule: str | StepRule | Tableau | None = None,
         *,
         refine: int = 1,
         steps: int | Adaptive | None = None,
@@ -91,16 +118,16 @@ class DepthBlock(nn.Module):
             ValueError: A name is unknown, a number is less than 1, or the rule has no error estimate to choose steps
                 by.
         """
-        schedule, control = self.schedule, self.control
+        schedule, adaptive = self.schedule, self.steps
         if isinstance(steps, Adaptive):
-            control = steps
+            adaptive = steps
         elif steps is not None:
-            control, schedule = None, replace(schedule, steps=steps, step_size=schedule.length / max(steps, 1))
+            adaptive, schedule = None, replace(schedule, steps=steps, step_size=schedule.length / max(steps, 1))
         if refine < 1:
             raise ValueError(f"refine is {refine}: take at least 1 step in place of each present one")
         new = self.rule if rule is None else step_rule(rule)
         mode = self.gradient if gradient is None else choose(gradient, GRADIENTS, "gradient mode")
-        self.control, self.rule, self.gradient = _checked(control, new, schedule), new, mode
+        self.steps, self.rule, self.gradient = _checked(adaptive, new, schedule), new, mode
         self.schedule = replace(schedule, steps=schedule.steps * refine, step_size=schedule.step_size / refine)
 
     def make_constant(self) -> None:
@@ -111,96 +138,86 @@ class DepthBlock(nn.Module):
                     parameter.zero_()
 
     def forward(
-        self,
-        x: Float[Tensor, "batch tokens dim"],
-        record: list[Tensor] | None = None,
-        *,
-        context: Context | None = None,
-        memory: Context | None = None,
-    ) -> Float[Tensor, "batch tokens dim"]:
+        self, x: Float[Tensor, "batch *shape"], record: list[Tensor] | None = None, *, context: Context | None = None
+    ) -> Float[Tensor, "batch *shape"]:
         """Return the state at the end of depth.
 
         Args:
             x: The state at time 0.
             record: A list to which the state after each step of the schedule is appended.
-            context: What self-attention reads besides the state.
-            memory: What cross-attention reads.
+            context: What the fields read besides t and x.
 
         Raises:
-            ValueError: A cache came, and steps are chosen by the error.
+            ValueError: The context has what the fields do not read; or a cache came, and steps are chosen by the error.
         """
         cache = None if context is None else context.cache
-        if cache is not None and self.control is not None:
+        if cache is not None and self.steps is not None:
             raise ValueError(
                 "steps chosen by the error differ from pass to pass, so keys and values cannot be kept: "
                 "pass no cache, or set a number of steps by swap(steps=...)"
             )
-        if self.control is not None:
-            self._spent = 0.0
+        if context is not None:
+            check_reads(self.fields[0], context)
+        self._spent = 0.0
         for i in range(self.schedule.intervals):
-            x = self._integrate(i, self._field(i, context, memory), x, record)
+            x = self._through(i, x, record, EMPTY if context is None else context)
         if cache is not None:
             cache.advance(x.shape[1])
         return x
 
-    @property
-    def _marches(self) -> bool:
-        """Whether the bare loop does, which reads no value and compiles without a break."""
-        return self.control is None and self.gradient == "backprop"
+    def field_over(self, interval: int, context: Context = EMPTY) -> Field:
+        """Return the field over an interval, f(t, x): weights by the schedule, context bound, step size learned."""
+        constant = self.schedule.weights == "piecewise"
+        sets, basis = ((interval,), None) if constant else self.schedule.over(interval)
+        first = self.fields[sets[0]]
+        field: Field = first
+        if isinstance(first, ContextField):
+            field = first.bind(context)
+            if isinstance(first, RandomField) and first.training and not isinstance(field, RandomField):
+                kinds = f"{type(first).__name__}, which draws at random, returned a {type(field).__name__}"
+                raise TypeError(f"bind of {kinds}, which does not: return a RandomField")
+        # What was bound may hold what was made of the weights. It is made once, unless the weights change with time, or
+        # a way back that evaluates the field anew has to see what the weights do in it.
+        if basis is not None or (self.gradient != "backprop" and field is not first):
+            form = ScheduledSplit if isinstance(first, SplitField) else Scheduled
+            field = form([self.fields[j] for j in sets], context, basis)
+        return field if self.log_scale is None else Scaled(field, self.log_scale[interval].exp())
 
-    @property
-    def called_by_terms(self) -> bool:
-        """Whether the fields' weights are used by calling the fields' terms, and in no other way."""
-        fused = any(getattr(field, "fuse", False) for field in self.fields)
-        return self._marches and self.schedule.weights == "piecewise" and not fused
-
-    def _integrate(self, interval: int, field: Any, x: Tensor, record: list[Tensor] | None) -> Tensor:
-        steps, h = self.schedule.steps, self.schedule.step_size
-        if self._marches:
-            end: Tensor = march(field, self.rule, x, t=interval * steps * h, h=h, steps=steps, record=record)
+    def _through(self, interval: int, x: Tensor, record: list[Tensor] | None, context: Context) -> Tensor:
+        field, steps, h = self.field_over(interval, context), self.schedule.steps, self.schedule.step_size
+        if self.gradient == "backprop" and self.steps is None and isinstance(self.fields[0], TransformerField):
+            # The bare loop, which compiles. It checks nothing, so other fields go through `solve`.
+            end: Tensor = integrate(field, self.rule, x, t=interval * steps * h, h=h, steps=steps, record=record)
             return end
-        marks = range(steps + 1) if record is not None else (0, steps)
+        marks, count = ((0, steps), steps) if record is None else (range(steps + 1), 1)
+        times, used = [(interval * steps + k) * h for k in marks], self._parameters_of(field, interval, context)
         solution = solve(
-            field,
-            x,
-            [(interval * steps + k) * h for k in marks],
-            rule=self.rule,
-            steps=self.control or (1 if record is not None else steps),
-            gradient=self.gradient,
-            parameters=list(field.parameters()),
+            field, x, times, rule=self.rule, steps=self.steps or count, gradient=self.gradient, parameters=used
         )
-        if self.control is not None:
-            self._spent += solution.stats.nfe
+        self._spent += solution.stats.nfe
         if record is not None:
             record.extend(solution.ys[1:])
         return solution.ys[-1]  # type: ignore[no-any-return]
 
-    def _field(self, interval: int, context: Context | None, memory: Context | None) -> Any:
-        """The field over one interval, as the integration loop takes it."""
-        sets, basis = self.schedule.over(interval)
-        fields: list[Any] = [self.fields[j] for j in sets]
-        alone = basis is None and self.log_scale is None and context is None and memory is None
-        # Folded here once, for all evaluations in the interval. The other gradient modes evaluate the field again on
-        # their way back, from its own weights.
-        folds = getattr(fields[0], "fuse", False) and basis is None and self._marches
-        if alone and not folds and (self._marches or not hasattr(fields[0], "given")):
-            return fields[0]
-        scale = None if self.log_scale is None else self.log_scale[interval].exp()
-        given = fields[0].given(context, memory)
-        return Integrand(fields, replace(given, folded=fold(fields[0])) if folds else given, basis, scale)
+    def _parameters_of(self, field: Field, interval: int, context: Context) -> list[Tensor]:
+        """All tensors that the field depends on, for the gradient modes that need them named."""
+        sets, _ = self.schedule.over(interval)
+        tensors = [table[name] for j in sets for table, name in places_of(self.fields[j])]
+        tensors += [] if context.memory is None else [context.memory]
+        return [*tensors, field.scale] if isinstance(field, Scaled) else tensors
 
 
-def _checked(control: Adaptive | None, rule: StepRule, schedule: DepthSchedule) -> Adaptive | None:
-    if control is None:
+def _checked(steps: Adaptive | None, rule: StepRule, schedule: DepthSchedule) -> Adaptive | None:
+    if steps is None:
         return None
-    if getattr(getattr(rule, "tableau", None), "b_error", None) is None:
+    if rule.error_order is None:
         raise ValueError(
             f"the step rule {rule.name!r} estimates no error by which steps could be chosen: "
             "take an embedded pair such as 'dopri5', 'tsit5' or 'bosh3', or a number of steps"
         )
-    if control.per_sample and schedule.weights != "piecewise":
+    if steps.per_sample and schedule.weights != "piecewise":
         raise ValueError(
             f"weights are {schedule.weights!r} in time and each sample has a time of its own: "
             "leave per_sample off, or take piecewise constant weights"
         )
-    return control
+    return steps

@@ -11,12 +11,16 @@ from odelib.names import choose
 STEMS = ("patch", "conv")
 
 
-def check_stem(stem: str, patch_size: int) -> None:
-    """Refuse a stem that there is not, or that cannot make patches of this size.
+def check_patches(image_size: int, patch_size: int, stem: str) -> None:
+    """Refuse patches that do not fill the image, a stem that there is not, or one that cannot make such patches.
 
     Raises:
         ValueError: It is so.
     """
+    if patch_size < 1 or image_size % patch_size:
+        raise ValueError(
+            f"image_size {image_size} is not divisible by patch_size {patch_size}: choose a patch_size that divides it"
+        )
     if choose(stem, STEMS, "stem") == "conv" and (patch_size < 2 or patch_size.bit_count() != 1):
         raise ValueError(
             f"patch_size is {patch_size} with stem='conv', which halves the image: choose 2, 4, 8 or another power of "
@@ -67,14 +71,9 @@ class PatchEmbedding(nn.Module):
         self, image_size: int, patch_size: int, in_channels: int, dim: int, class_token: bool, stem: str = "patch"
     ) -> None:
         super().__init__()
-        if patch_size < 1 or image_size % patch_size:
-            raise ValueError(
-                f"image_size {image_size} is not divisible by patch_size {patch_size}: "
-                "choose a patch_size that divides it"
-            )
+        check_patches(image_size, patch_size, stem)
         self.shape = (in_channels, image_size, image_size)
         self.tokens = (image_size // patch_size) ** 2 + class_token
-        check_stem(stem, patch_size)
         self.patch = (
             convolutional_stem(in_channels, dim, patch_size)
             if stem == "conv"

@@ -1,30 +1,24 @@
-"""The sum of attention and MLP by two matrix products instead of four.
+"""The sum of attention and MLP by two matrix products instead of four: a field of its own.
 
 Both terms normalise the same state. A norm is a map without parameters, followed by a gain and a shift, and these two
 pass into the weights: W (g * z + b) + c = (W diag g) z + (W b + c). So one product gives queries, keys, values and the
 hidden layer, also where each term has a norm of its own; and one product on the concatenation of the heads and the
-activated hidden layer gives the sum of both outputs. Parameters and numbers are those of the field, to rounding.
-
-The weights are folded once for all evaluations over an interval: they do not change while it is integrated.
+activated hidden layer gives the sum of both outputs.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from odelib.layers.context import Context
+from odelib.layers.context import Context, variant
+from odelib.layers.field import TransformerField
+from odelib.solvers.field import Time
 
-if TYPE_CHECKING:
-    from odelib.layers.field import TransformerField
 
-
-@dataclass(frozen=True)
-class Folded:
+class Folded(NamedTuple):
     """The weights of a field as two matrix products take them.
 
     Attributes:
@@ -36,57 +30,85 @@ class Folded:
     way_out: tuple[Tensor, Tensor]
 
 
-def fold(field: "TransformerField") -> Folded:
-    """Return the weights of a field for two matrix products; differentiable, and good as long as the weights are.
+class FusedTransformerField(TransformerField):
+    """A `TransformerField` of two terms, pre-norm, by one matrix product in and one out.
+
+    Parameters, their names and the numbers are those of the plain field, to rounding. No device measured so far gains
+    by it (``benchmarks/blocks.py``): on CPUs the two are equal within 7 percent, since their products run at full rate
+    already. The weights are folded at each evaluation, and once for all evaluations over an interval when a context is
+    bound, also an empty one, as `DepthBlock` does. Its ``terms`` are those of the plain field.
 
     Raises:
         ValueError: The field has a third term or post-norm.
     """
-    if not field.can_fuse:
-        raise ValueError(
-            "only a sum of attention and MLP, normalised before, can be computed by two matrix products, and this "
-            "field has a third term or post-norm: leave its fuse off"
-        )
-    attention: Any = field.attention.sublayer
-    mlp: Any = field.mlp.sublayer
-    return Folded(
-        _stack([_fold(field.attention.norm, attention.qkv), _fold(field.mlp.norm, mlp.fc1)]),
-        (torch.cat([attention.proj.weight, mlp.fc2.weight], dim=1), attention.proj.bias + mlp.fc2.bias),
-    )
 
+    folded: Folded | None = None  # of a bound one
 
-def fused(
-    field: "TransformerField",
-    x: Tensor,
-    context: Context | None = None,
-    keeps: Sequence[Tensor | None] = (None, None),
-    folded: Folded | None = None,
-) -> Tensor:
-    """Return A(x) + M(x) for a field of these two terms, pre-norm, by one matrix product in and one out.
+    @classmethod
+    def of(cls, field: TransformerField) -> "FusedTransformerField":
+        """Return the fused form of a plain field, on the same parameters.
 
-    Where dropout was drawn, which acts on each term's output alone, the way out is two products.
+        Raises:
+            ValueError: The field has a third term or post-norm.
+        """
+        fused: FusedTransformerField = object.__new__(cls)
+        fused.__dict__.update(field.__dict__)
+        fused._check()
+        return fused
 
-    Args:
-        field: The field.
-        x: The state, (batch, tokens, dim).
-        context: What attention reads besides the state.
-        keeps: What the terms' dropout drew, as `TransformerField.noise` returns it.
-        folded: What `fold` returned for the field as it is now; None to fold here.
+    def _check(self) -> None:
+        if self.cross is not None or self.attention.post:
+            raise ValueError(
+                "only a sum of attention and MLP, normalised before, can be computed by two matrix products, and this "
+                "field has a third term or post-norm: take the field 'transformer'"
+            )
 
-    Raises:
-        ValueError: The field has a third term or post-norm.
-    """
-    attention: Any = field.attention.sublayer
-    mlp: Any = field.mlp.sublayer
-    folded = folded or fold(field)
-    widths = [attention.qkv.out_features, mlp.fc1.out_features]
-    qkv, hidden = torch.split(F.linear(_normalise(field.attention.norm, x), *folded.way_in), widths, dim=2)
-    heads, hidden = attention.mix(qkv, context), mlp.activation(hidden)
-    if any(keep is not None for keep in keeps):
-        outs = (attention.proj(heads), mlp.fc2(hidden))
+    def forward(self, t: Time, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens dim"]:
+        """Return dx/dt at (t, x); where dropout was drawn, which acts on each term alone, the way out is two products.
+
+        Raises:
+            TypeError: Adapters or hooks would have no effect.
+        """
+        attention: Any = self.attention.sublayer
+        mlp: Any = self.mlp.sublayer
+        folded = self.folded or fold(self)
+        widths = [attention.qkv.out_features, mlp.fc1.out_features]
+        qkv, hidden = torch.split(F.linear(_normalise(self.attention.norm, x), *folded.way_in), widths, dim=2)
+        heads, hidden = attention.mix(qkv), mlp.activation(hidden)
+        keeps = self.attention.keep, self.mlp.keep
+        if keeps[0] is None and keeps[1] is None:
+            return F.linear(torch.cat([heads, hidden], dim=2), *folded.way_out)
+        outs = attention.proj(heads), mlp.fc2(hidden)
         first, second = (out if keep is None else keep * out for keep, out in zip(keeps, outs, strict=True))
         return first + second  # type: ignore[no-any-return]
-    return F.linear(torch.cat([heads, hidden], dim=2), *folded.way_out)
+
+    def bind(self, context: Context) -> TransformerField:
+        """Return the field in a context, its weights folded; good as long as the weights are."""
+        return variant(super().bind(context), folded=fold(self))
+
+
+def fold(field: TransformerField) -> Folded:
+    """Return the weights of a pre-norm field of two terms for two matrix products; differentiable.
+
+    Raises:
+        TypeError: A linear map is more than its weight and bias, and what it adds would have no effect.
+    """
+    attention: Any = field.attention.sublayer
+    mlp: Any = field.mlp.sublayer
+    for linear in (attention.qkv, attention.proj, mlp.fc1, mlp.fc2):
+        if type(linear) is not nn.Linear or linear._forward_hooks or linear._forward_pre_hooks:
+            raise TypeError(
+                "the fused form takes the weights of its linear maps without calling them, but one is a "
+                f"{type(linear).__name__} or has hooks, which would have no effect: choose the field 'transformer'"
+            )
+    weights, biases = zip(_fold(field.attention.norm, attention.qkv), _fold(field.mlp.norm, mlp.fc1), strict=True)
+    return Folded(
+        (torch.cat(weights), torch.cat(biases)),
+        (
+            torch.cat([attention.proj.weight, mlp.fc2.weight], dim=1),
+            mlp.fc2.bias if attention.proj.bias is None else attention.proj.bias + mlp.fc2.bias,
+        ),
+    )
 
 
 def _normalise(norm: Any, x: Tensor) -> Tensor:
@@ -96,58 +118,8 @@ def _normalise(norm: Any, x: Tensor) -> Tensor:
     return F.rms_norm(x, tuple(norm.normalized_shape), eps=norm.eps)
 
 
-def _fold(norm: Any, linear: Any) -> tuple[Tensor, Tensor | None]:
+def _fold(norm: Any, linear: Any) -> tuple[Tensor, Tensor]:
     """Weight and bias of ``linear`` behind the gain and shift of ``norm``."""
-    shift = norm.bias if isinstance(norm, nn.LayerNorm) else None
-    bias = linear.bias if shift is None else F.linear(shift, linear.weight, linear.bias)
-    return linear.weight * norm.weight, bias
-
-
-def _stack(parts: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor]:
-    weights = [weight for weight, _ in parts]
-    biases = [weight.new_zeros(len(weight)) if bias is None else bias for weight, bias in parts]
-    return torch.cat(weights), torch.cat(biases)
-
-
-def fuse_if_faster(model: nn.Module, call: Callable[[], Any], *, repeats: int = 10) -> tuple[float, float]:
-    """Compute the fields of ``model`` by two matrix products if that is faster on this device, else by four.
-
-    Both forms are timed in turns, so that whatever else the machine does falls on both alike. Of measured devices none
-    has gained by it so far: on CPUs the two are equal within 7 percent, since their products run at full rate already.
-
-    Args:
-        model: A model, or a field; its parts are switched in place.
-        call: What is to be fast, such as ``lambda: model(images)``, with the backward pass if the model is trained.
-        repeats: Timed calls of each form, at least 1.
-
-    Returns:
-        Seconds of the fastest call with four products, and with two.
-
-    Raises:
-        ValueError: No field of the model can be computed by two products, or ``repeats`` is less than 1.
-    """
-    fields: list[Any] = [part for part in model.modules() if getattr(part, "can_fuse", False)]
-    if not fields or repeats < 1:
-        raise ValueError(
-            f"{len(fields)} fields of the model can be fused and {repeats} repeats were asked for: "
-            "give a model with pre-norm fields of two terms, and at least 1 repeat"
-        )
-    times: dict[bool, list[float]] = {False: [], True: []}
-    for i in range(-1, repeats):  # the first call of each form is for warming up
-        for form in (False, True):
-            for field in fields:
-                field.fuse = form
-            seconds = _seconds(call)
-            times[form] += [seconds] if i >= 0 else []
-    separate, together = min(times[False]), min(times[True])
-    for field in fields:
-        field.fuse = together < separate
-    return separate, together
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    call()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - begin
+    bias = linear.weight.new_zeros(len(linear.weight)) if linear.bias is None else linear.bias
+    shift = getattr(norm, "bias", None)  # an RMSNorm has none
+    return linear.weight * norm.weight, bias if shift is None else F.linear(shift, linear.weight, bias)

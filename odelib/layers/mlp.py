@@ -1,5 +1,6 @@
 """The two-layer perceptron that acts on each token alone."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
@@ -10,22 +11,29 @@ from torch import Tensor, nn
 from odelib.names import choose
 
 
-def _swiglu(hidden: Tensor) -> Tensor:
-    gate, value = hidden.chunk(2, dim=-1)
-    return F.silu(gate) * value
+class SwiGLU(nn.Module):
+    """silu(g) * v, where g is the first half of the hidden units and v the second (Shazeer 2020, arXiv 2002.05202).
+
+    Input: (batch, tokens, 2 hidden). Output: (batch, tokens, hidden).
+    """
+
+    def forward(self, hidden: Float[Tensor, "batch tokens two_hidden"]) -> Float[Tensor, "batch tokens hidden"]:
+        """Return the values, each opened or closed by its gate."""
+        gate, value = hidden.chunk(2, dim=-1)
+        return F.silu(gate) * value
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "gelu-tanh": partial(F.gelu, approximate="tanh"),  # GPT-2's
-    "swiglu": _swiglu,  # Shazeer 2020, arXiv 2002.05202: half of fc1's outputs open or close the other half
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu-tanh": partial(nn.GELU, approximate="tanh"),  # GPT-2's
+    "swiglu": SwiGLU,
 }
 
 
-class MLP(nn.Module):
+class MLP(nn.Sequential):
     """fc2(activation(fc1(x))), the same map for every token (Vaswani et al. 2017, section 3.3, with GELU as in ViT).
 
-    Input and output: (batch, tokens, dim).
+    Input and output: (batch, tokens, dim); the output is that before any residual sum.
 
     Args:
         dim: Width of the state.
@@ -36,14 +44,14 @@ class MLP(nn.Module):
         ValueError: ``hidden`` is less than 1, or the activation is unknown.
     """
 
+    fc1: nn.Linear
+    activation: nn.Module
+    fc2: nn.Linear
+
     def __init__(self, dim: int, hidden: int, activation: str = "gelu") -> None:
-        super().__init__()
         if hidden < 1:
             raise ValueError(f"the MLP's hidden width is {hidden}: it must be at least 1, so raise mlp_ratio or dim")
-        self.activation = ACTIVATIONS[choose(activation, ACTIVATIONS, "activation")]
-        self.fc1 = nn.Linear(dim, 2 * hidden if activation == "swiglu" else hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens dim"]:
-        """Return the MLP's output, before any residual sum."""
-        return self.fc2(self.activation(self.fc1(x)))  # type: ignore[no-any-return]
+        make_activation = ACTIVATIONS[choose(activation, ACTIVATIONS, "activation")]
+        fc1 = nn.Linear(dim, 2 * hidden if activation == "swiglu" else hidden)
+        fc2 = nn.Linear(hidden, dim)
+        super().__init__(OrderedDict(fc1=fc1, activation=make_activation(), fc2=fc2))

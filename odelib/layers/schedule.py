@@ -1,12 +1,14 @@
 """How depth becomes time, and how the weights depend on it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from odelib.layers.integrand import Basis
 from odelib.names import choose
+
+Basis = Callable[[float], Sequence[float]]
+"""The coefficients of theta(t) = sum_j basis(t)_j theta_j, one per weight set; plain numbers."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class DepthSchedule:
                 raise ValueError(f"{name} is {getattr(self, name)}: a depth schedule needs at least 1")
         if not self.step_size > 0.0:
             raise ValueError(f"step_size is {self.step_size}: choose a step size greater than 0")
-        choose(self.weights, WEIGHTS, "kind of weights")
+        choose(self.weights, ("piecewise", "linear", "fourier"), "kind of weights")
 
     @property
     def length(self) -> float:
@@ -59,32 +61,17 @@ class DepthSchedule:
 
     def over(self, interval: int) -> tuple[range, Basis | None]:
         """Return which weight sets theta(t) is made of on an interval, and their coefficients; None for one alone."""
-        return WEIGHTS[self.weights](self, interval)
+        if self.weights == "piecewise":
+            return range(interval, interval + 1), None
+        if self.weights == "linear":
+            return range(interval, interval + 2), partial(_hats, self.length, interval)
+        return range(self.intervals), partial(_cosines, self.depth, self.intervals)
 
 
-def _piecewise(schedule: DepthSchedule, interval: int) -> tuple[range, Basis | None]:
-    return range(interval, interval + 1), None
-
-
-def _linear(schedule: DepthSchedule, interval: int) -> tuple[range, Basis | None]:
-    return range(interval, interval + 2), partial(_hats, schedule, interval)
-
-
-def _hats(schedule: DepthSchedule, interval: int, t: float) -> tuple[float, float]:
-    share = t / schedule.length - interval
+def _hats(length: float, interval: int, t: float) -> tuple[float, float]:
+    share = t / length - interval
     return 1.0 - share, share
 
 
-def _fourier(schedule: DepthSchedule, interval: int) -> tuple[range, Basis | None]:
-    return range(schedule.intervals), partial(_cosines, schedule)
-
-
-def _cosines(schedule: DepthSchedule, t: float) -> list[float]:
-    return [math.cos(math.pi * j * t / schedule.depth) for j in range(schedule.intervals)]
-
-
-WEIGHTS: dict[str, Callable[[DepthSchedule, int], tuple[range, Basis | None]]] = {
-    "piecewise": _piecewise,
-    "linear": _linear,
-    "fourier": _fourier,
-}
+def _cosines(depth: float, count: int, t: float) -> list[float]:
+    return [math.cos(math.pi * j * t / depth) for j in range(count)]

@@ -7,7 +7,16 @@ from odelib.models.config import (
     TransformerConfig,
     ViTConfig,
 )
-from odelib.models.convert import from_gpt2, from_timm, to_gpt2, to_timm
+from odelib.models.convert import (
+    config_from_transformers,
+    from_gpt2,
+    from_gptj,
+    from_neox,
+    from_timm,
+    to_gpt2,
+    to_timm,
+)
+from odelib.models.fields import register_field
 from odelib.models.language import CausalLM, TextClassifier
 from odelib.models.storage import load_pretrained, save_pretrained
 from odelib.models.translation import EncoderDecoder
@@ -23,9 +32,13 @@ __all__ = [
     "TransformerConfig",
     "ViT",
     "ViTConfig",
+    "config_from_transformers",
     "from_gpt2",
+    "from_gptj",
+    "from_neox",
     "from_timm",
     "load_pretrained",
+    "register_field",
     "save_pretrained",
     "to_gpt2",
     "to_timm",

@@ -5,13 +5,18 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from odelib.layers import DepthSchedule
-from odelib.layers.embedding import check_stem
-from odelib.layers.field import NORMS, PLACES
+from odelib.layers.attention import check_rotary, width_of_head
+from odelib.layers.embedding import check_patches
+from odelib.layers.field import NORMS, PLACES, check_rates
 from odelib.layers.mlp import ACTIVATIONS
+from odelib.models.fields import FIELDS
 from odelib.names import check_keys, choose
 from odelib.solvers import GRADIENTS, step_rule
 
 Config = TypeVar("Config", bound="TransformerConfig")
+
+Value = Any
+"""A plain value, as JSON and YAML have it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class TransformerConfig:
     """Whether each interval learns a positive factor of its step size."""
     qkv_bias: bool = True
     """Whether queries, keys and values have a bias."""
+    proj_bias: bool = True
+    """Whether the projection of attention's heads has a bias."""
     qk_norm: bool = False
     """Whether each head's queries and keys are normalised."""
     norm: Literal["layer", "rms"] = "layer"
@@ -63,6 +70,8 @@ class TransformerConfig:
     """Dropout on the output of each term, drawn once per step."""
     drop_path: float = 0.0
     """Stochastic depth: probability of dropping a term at the last interval, growing linearly from 0 at the first."""
+    field: str = "transformer"
+    """What is integrated: transformer, fused (the same by two matrix products), or a name of `register_field`."""
 
     def __post_init__(self) -> None:
         step_rule(self.step_rule)
@@ -75,18 +84,13 @@ class TransformerConfig:
             ("activation", ACTIVATIONS),
         ):
             choose(getattr(self, name), names, name)
+        choose(self.field, FIELDS, "registered field")
         _ = self.schedule  # raises where intervals, steps, step_size or weights are out of range
         self._at_least_one("dim", "num_heads")
-        for name in ("dropout", "drop_path"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it is a probability, choose it in [0, 1)")
+        check_rates(dropout=self.dropout, drop_path=self.drop_path)
         if int(self.dim * self.mlp_ratio) < 1:
             raise ValueError(f"mlp_ratio is {self.mlp_ratio}: the MLP would have no hidden unit, choose it larger")
-        if self.dim % self.num_heads:
-            raise ValueError(
-                f"dim {self.dim} is not divisible by num_heads {self.num_heads}: "
-                "choose num_heads among the divisors of dim"
-            )
+        width_of_head(self.dim, self.num_heads)
 
     def _at_least_one(self, *names: str) -> None:
         for name in names:
@@ -98,12 +102,12 @@ class TransformerConfig:
         """The depth schedule."""
         return DepthSchedule(self.intervals, self.steps, self.step_size, self.weights)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Value]:
         """Return the fields as plain values, ready for JSON or YAML."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
+    def from_dict(cls: type[Config], values: Mapping[str, Value]) -> Config:
         """Make a configuration from `to_dict`'s values; missing keys take their defaults.
 
         Raises:
@@ -134,15 +138,10 @@ class ViTConfig(TransformerConfig):
         super().__post_init__()
         choose(self.pool, ("mean", "class"), "pool")
         self._at_least_one("image_size", "patch_size", "in_channels", "num_classes")
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size {self.image_size} is not divisible by patch_size {self.patch_size}: "
-                "choose a patch_size that divides it"
-            )
-        check_stem(self.stem, self.patch_size)
+        check_patches(self.image_size, self.patch_size, self.stem)
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> "ViTConfig":
+    def preset(cls, name: str, **changes: Value) -> "ViTConfig":
         """Return a named configuration.
 
         Args:
@@ -157,7 +156,7 @@ class ViTConfig(TransformerConfig):
         return cls(**(_VITS[choose(name, _VITS, "preset")] | changes))
 
     @classmethod
-    def deit_tiny(cls, **changes: Any) -> "ViTConfig":
+    def deit_tiny(cls, **changes: Value) -> "ViTConfig":
         """Return ``preset("deit-tiny", **changes)``: 12 usual layers, dim 192, 3 heads, 224 pixels."""
         return cls.preset("deit-tiny", **changes)
 
@@ -188,16 +187,24 @@ class _TextConfig(TransformerConfig):
     """Longest sequence, in tokens."""
     positions: Literal["learned", "rotary"] = "learned"
     """How places enter: a learned vector per place, or by turning queries and keys."""
+    rotary_dim: int | None = None
+    """How many entries of each head are turned, an even number. None: all."""
+    rotary_base: float = 10_000.0
+    """Sets the slowest angle by which they are turned, larger for longer texts."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         choose(self.positions, ("learned", "rotary"), "kind of positions")
         self._at_least_one("vocab_size", "max_tokens")
-        if self.positions == "rotary" and self.dim // self.num_heads % 2:
+        if self.positions == "rotary":
+            check_rotary(width_of_head(self.dim, self.num_heads), self.rotary_dim)
+        elif self.rotary_dim is not None:
             raise ValueError(
-                f"rotary positions turn pairs, but dim {self.dim} gives {self.num_heads} heads of width "
-                f"{self.dim // self.num_heads}: choose dim / num_heads even"
+                f"rotary_dim is {self.rotary_dim}, but positions are {self.positions!r}: write positions='rotary', or "
+                "leave rotary_dim out"
             )
+        if not self.rotary_base > 0.0:
+            raise ValueError(f"rotary_base is {self.rotary_base}: choose it greater than 0, such as 10000")
 
 
 @dataclass(frozen=True)
@@ -206,9 +213,11 @@ class CausalLMConfig(_TextConfig):
 
     tied: bool = True
     """Whether the head's weight is that of the token embedding."""
+    head_bias: bool = False
+    """Whether the head has a bias."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> "CausalLMConfig":
+    def preset(cls, name: str, **changes: Value) -> "CausalLMConfig":
         """Return a named configuration.
 
         Args:

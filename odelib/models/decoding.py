@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from odelib.layers import KeyValueCache
+from odelib.modes import evaluation
 
 
 class Reader:
@@ -42,14 +43,9 @@ class Reader:
 
 @contextmanager
 def reading(model: nn.Module) -> Iterator[None]:
-    """Context in which the model is in evaluation mode and records no gradient; its mode comes back at the end."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
+    """Context in which the model is in evaluation mode and records no gradient."""
+    with evaluation(model), torch.no_grad():
+        yield
 
 
 def sample(

@@ -6,12 +6,12 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from odelib.layers import Context, KeyValueCache, TokenEmbedding
-from odelib.models.build import initialise, make_depth, make_norm
+from odelib.models.build import Model, initialise, make_depth, make_norm
 from odelib.models.config import CausalLMConfig, TextClassifierConfig
 from odelib.models.decoding import Reader, reading, sample
 
 
-class CausalLM(nn.Module):
+class CausalLM(Model):
     """Causal language model (Radford et al. 2019, GPT-2) as an initial-value problem.
 
     x(0) = embed(tokens), dx/dt = A(t, x) + M(t, x) with causal attention, logits = head(LN x(T)).
@@ -29,17 +29,13 @@ class CausalLM(nn.Module):
     def __init__(self, config: CausalLMConfig) -> None:
         super().__init__()
         self.config = config
-        rotary = config.positions == "rotary"
-        self.embed = TokenEmbedding(config.vocab_size, config.dim, config.max_tokens, positions=not rotary)
-        self.depth = make_depth(config, causal=True, rotary=rotary)
+        self.embed = TokenEmbedding(config.vocab_size, config.dim, config.max_tokens, config.positions == "learned")
+        self.depth = make_depth(config, causal=True)
         self.norm = make_norm(config)
-        self.head = None if config.tied else nn.Linear(config.dim, config.vocab_size, bias=False)
+        self.head = None if config.tied else nn.Linear(config.dim, config.vocab_size, bias=config.head_bias)
+        own_bias = config.tied and config.head_bias
+        self.head_bias = nn.Parameter(torch.zeros(config.vocab_size)) if own_bias else None
         initialise(self)
-
-    @property
-    def nfe(self) -> float:
-        """Field evaluations per forward pass."""
-        return self.depth.nfe
 
     def forward(
         self,
@@ -57,13 +53,13 @@ class CausalLM(nn.Module):
 
         Raises:
             TypeError: The tokens are not integers.
-            ValueError: The sequence is longer than the positions.
+            ValueError: The sequence is longer than the positions, or a cache came for a field that keeps none.
         """
         x = self.embed(tokens, start=0 if cache is None else cache.length)
         if record is not None:
             record.append(x)
         x = self.norm(self.depth(x, record, context=None if cache is None else Context(cache=cache)))
-        return F.linear(x, self.embed.token.weight) if self.head is None else self.head(x)
+        return F.linear(x, self.embed.token.weight, self.head_bias) if self.head is None else self.head(x)
 
     def generate(
         self,
@@ -84,7 +80,7 @@ class CausalLM(nn.Module):
             top_k: Draw from the k most probable tokens only. None: from all.
             generator: The random state to draw from.
             cached: Whether keys and values of what was read are kept; the tokens are the same. Not where steps are
-                chosen by the error.
+                chosen by the error, nor with a field that keeps none.
 
         Raises:
             ValueError: A number is out of its range, or the texts would be longer than the positions.
@@ -95,13 +91,13 @@ class CausalLM(nn.Module):
                 f"{prompt.shape[1]} tokens and {new_tokens} new ones are {length}, the model has positions for "
                 f"{self.config.max_tokens}: shorten the prompt, or ask for fewer"
             )
-        cached = cached and self.depth.control is None  # steps chosen by the error differ from pass to pass
+        cached = cached and self.depth.keeps_cache
         reader = Reader(lambda tokens, cache: self(tokens, cache=cache), length, cached)
         with reading(self):
             return sample(reader, prompt, new_tokens, temperature=temperature, top_k=top_k, generator=generator)
 
 
-class TextClassifier(nn.Module):
+class TextClassifier(Model):
     """Text classifier: logits = head(mean over the tokens of LN x(T)).
 
     Input: (batch, tokens), integers. Output: logits, (batch, num_classes).
@@ -113,17 +109,11 @@ class TextClassifier(nn.Module):
     def __init__(self, config: TextClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        rotary = config.positions == "rotary"
-        self.embed = TokenEmbedding(config.vocab_size, config.dim, config.max_tokens, positions=not rotary)
-        self.depth = make_depth(config, rotary=rotary)
+        self.embed = TokenEmbedding(config.vocab_size, config.dim, config.max_tokens, config.positions == "learned")
+        self.depth = make_depth(config)
         self.norm = make_norm(config)
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
-
-    @property
-    def nfe(self) -> float:
-        """Field evaluations per forward pass."""
-        return self.depth.nfe
 
     def forward(
         self,
@@ -140,7 +130,8 @@ class TextClassifier(nn.Module):
 
         Raises:
             TypeError: The tokens are not integers, or the mask is not boolean.
-            ValueError: The sequence is longer than the positions, or the mask is not of the shape of the tokens.
+            ValueError: The sequence is longer than the positions, the mask is not of the shape of the tokens, or the
+                field reads none.
         """
         context = None if mask is None else Context(mask)
         x = self.embed(tokens)

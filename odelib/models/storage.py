@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,13 +22,14 @@ from odelib.models.config import (
 from odelib.models.language import CausalLM, TextClassifier
 from odelib.models.translation import EncoderDecoder
 from odelib.models.vit import ViT
+from odelib.models.wrappers import plain_name, unwrap
 from odelib.names import choose
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 FORMAT = 1
 
-MODELS: dict[str, tuple[type[TransformerConfig], Callable[[Any], nn.Module]]] = {
+MODELS: dict[str, tuple[type[TransformerConfig], type[nn.Module]]] = {
     "ViT": (ViTConfig, ViT),
     "CausalLM": (CausalLMConfig, CausalLM),
     "TextClassifier": (TextClassifierConfig, TextClassifier),
@@ -39,11 +39,11 @@ MODELS: dict[str, tuple[type[TransformerConfig], Callable[[Any], nn.Module]]] = 
 _Shapes = Mapping[str, tuple[int, ...]]
 
 
-def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, Any] | None = None) -> None:
+def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, object] | None = None) -> None:
     """Write a model into a folder; each file is replaced only when its successor is safely on the disk.
 
     Args:
-        model: One of the models of this package.
+        model: One of the models of this package, also within ``torch.compile`` or data parallelism.
         folder: Made if absent.
         card: What a reader should know of the model, as plain values: data, task, metrics, licence, ...
 
@@ -51,13 +51,13 @@ def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, Any
         ValueError: The model is none of this package's, or the card holds what JSON cannot.
         OSError: The disk is full or the folder cannot be written; a model saved before is untouched.
     """
+    model = unwrap(model)
     kind = choose(type(model).__name__, MODELS, "kind of model")
     tensors = {name: tensor.detach().contiguous() for name, tensor in _tensors(model).items()}
-    config: Any = model.config
     head = {
         "format": FORMAT,
         "model": kind,
-        "config": config.to_dict(),
+        "config": _config(model).to_dict(),
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "versions": {"odelib": _version(), "torch": str(torch.__version__)},
         "card": dict(card or {}),
@@ -72,7 +72,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, Any
     _replace(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         write(partial)
@@ -103,7 +103,7 @@ def load_pretrained(folder: str | Path) -> nn.Module:
     kind, config = _read_config(folder / CONFIG)
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+            stored = {plain_name(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"{folder / WEIGHTS} is corrupt or cut short ({error}): restore it from a copy, or save the model again"
@@ -133,20 +133,21 @@ def check_shapes(stored: _Shapes, model: nn.Module, where: str) -> None:
 
     Args:
         stored: Names and shapes that came.
-        model: The model that they are meant for, with its ``config``.
+        model: The model that they are meant for, with its ``config``; it may be wrapped.
         where: Where they came from, for the message.
 
     Raises:
         ValueError: They differ; the sentence names the first three tensors that do, and the configuration's values
             that explain it.
     """
+    model = unwrap(model)
     expected = _shapes(_tensors(model))
     names = [name for name in {**expected, **stored} if expected.get(name) != stored.get(name)]
     if not names:
         return
     shown = ", ".join(f"{name} is {_say(stored.get(name))}, expected {_say(expected.get(name))}" for name in names[:3])
     more = f", and {len(names) - 3} more" if len(names) > 3 else ""
-    config: Any = model.config
+    config = _config(model)
     causes = [
         f"{field} is {found} in the weights and {getattr(config, field)} in the configuration"
         for field, found in _values(stored, config).items()
@@ -162,19 +163,33 @@ def _say(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else str(shape)
 
 
-def _values(shapes: _Shapes, config: Any) -> dict[str, Any]:
+def _config(model: nn.Module) -> TransformerConfig:
+    config = getattr(model, "config", None)
+    if not isinstance(config, TransformerConfig):
+        raise ValueError(f"this {type(model).__name__} has no configuration of odelib.models: give one of its models")
+    return config
+
+
+def _values(shapes: _Shapes, config: TransformerConfig) -> dict[str, object]:
     """What the shapes say of the configuration, as far as they do."""
     dim, block = "norm.weight", "decoder" if "encoder_norm.weight" in shapes else "depth"
     field = f"{block}.fields.0"
-    read: dict[str, Callable[[], Any]] = {
+    attention = f"{field}.attention.sublayer"
+
+    def biased(linear: str) -> bool:
+        _ = shapes[f"{linear}.weight"]  # a field without it does not say
+        return f"{linear}.bias" in shapes
+
+    read: dict[str, Callable[[], object]] = {
         "dim": lambda: shapes[dim][0],
         "mlp_ratio": lambda: shapes[f"{field}.mlp.sublayer.fc2.weight"][1] / shapes[dim][0],
         "intervals": lambda: (
             len({name.split(".")[2] for name in shapes if name.startswith(f"{block}.fields.")})
             - (config.weights == "linear")
         ),
-        "qkv_bias": lambda: f"{field}.attention.sublayer.qkv.bias" in shapes,
-        "qk_norm": lambda: f"{field}.attention.sublayer.q_norm.weight" in shapes,
+        "qkv_bias": lambda: biased(f"{attention}.qkv"),
+        "proj_bias": lambda: biased(f"{attention}.proj"),
+        "qk_norm": lambda: f"{attention}.q_norm.weight" in shapes,
         "learn_step_size": lambda: f"{block}.log_scale" in shapes,
         "num_classes": lambda: shapes["head.weight"][0],
         "in_channels": lambda: shapes["embed.patch.weight"][1],
@@ -186,6 +201,7 @@ def _values(shapes: _Shapes, config: Any) -> dict[str, Any]:
         "max_tokens": lambda: shapes["embed.position"][0],
         "positions": lambda: "learned" if "embed.position" in shapes else "rotary",
         "tied": lambda: "head.weight" not in shapes,
+        "head_bias": lambda: "head.bias" in shapes or "head_bias" in shapes,
     }
     found = {}
     for name, value in read.items():
@@ -203,10 +219,10 @@ def _side(shapes: _Shapes) -> int:
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and kept buffers, each under its first name alone."""
+    """Parameters and kept buffers, each under its first name alone, whatever is compiled."""
     first: dict[int, str] = {}
     state = model.state_dict(keep_vars=True)
-    return {name: tensor for name, tensor in state.items() if first.setdefault(id(tensor), name) == name}
+    return {plain_name(name): tensor for name, tensor in state.items() if first.setdefault(id(tensor), name) == name}
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -3,15 +3,15 @@
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from odelib.layers import Context, KeyValueCache, TokenEmbedding
-from odelib.models.build import initialise, make_depth, make_norm
+from odelib.models.build import Model, initialise, make_depth, make_norm
 from odelib.models.config import EncoderDecoderConfig
 from odelib.models.decoding import Reader, beam_search, reading
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Model):
     """Encoder-decoder (Vaswani et al. 2017, arXiv 1706.03762) as two initial-value problems.
 
     The encoder's is dx/dt = A(x) + M(x) from the source; its end is the memory m of the decoder's,
@@ -28,18 +28,12 @@ class EncoderDecoder(nn.Module):
     def __init__(self, config: EncoderDecoderConfig) -> None:
         super().__init__()
         self.config = config
-        rotary = config.positions == "rotary"
-        self.embed = TokenEmbedding(config.vocab_size, config.dim, config.max_tokens, positions=not rotary)
-        self.encoder = make_depth(config, rotary=rotary)
+        self.embed = TokenEmbedding(config.vocab_size, config.dim, config.max_tokens, config.positions == "learned")
+        self.encoder = make_depth(config)
         self.encoder_norm = make_norm(config)
-        self.decoder = make_depth(config, causal=True, rotary=rotary, cross=True)
+        self.decoder = make_depth(config, causal=True, cross=True)
         self.norm = make_norm(config)
         initialise(self)
-
-    @property
-    def nfe(self) -> float:
-        """Field evaluations per forward pass, of the encoder's field and of the decoder's together."""
-        return self.encoder.nfe + self.decoder.nfe
 
     def forward(
         self,
@@ -61,15 +55,15 @@ class EncoderDecoder(nn.Module):
         return self.decode(target, self.encode(source, source_mask))
 
     def encode(self, source: Tensor, mask: Tensor | None = None) -> Context:
-        """Return what the decoder reads of the source: memory (batch, tokens, dim) and mask."""
-        context = None if mask is None else Context(mask)
-        return Context(mask, self.encoder_norm(self.encoder(self.embed(source), context=context)))
+        """Return what the decoder reads of the source: a memory (batch, tokens, dim) and its mask."""
+        x = self.encoder(self.embed(source), context=None if mask is None else Context(mask))
+        return Context(memory=self.encoder_norm(x), memory_mask=mask)
 
     def decode(self, target: Tensor, memory: Context, cache: KeyValueCache | None = None) -> Tensor:
         """Return the logits, (batch, tokens, vocab), of the target; with a cache, of those tokens after its own."""
         x = self.embed(target, start=0 if cache is None else cache.length)
-        read = Context(memory.mask, memory.memory, cache)
-        x = self.norm(self.decoder(x, context=Context(cache=cache), memory=read))
+        context = Context(memory=memory.memory, memory_mask=memory.memory_mask, cache=cache)
+        x = self.norm(self.decoder(x, context=context))
         return F.linear(x, self.embed.token.weight)
 
     def translate(
@@ -95,7 +89,7 @@ class EncoderDecoder(nn.Module):
             max_tokens: The most tokens of a target, ``start`` and ``end`` counted. None: as many as positions.
             length_penalty: As in `beam_search`.
             cached: Whether keys and values are kept from token to token; the result is the same. Not where steps are
-                chosen by the error.
+                chosen by the error, nor with a field that keeps none.
 
         Raises:
             ValueError: A number is out of its range.
@@ -105,8 +99,9 @@ class EncoderDecoder(nn.Module):
             memory = self.encode(source, source_mask)
             assert memory.memory is not None
             rows = torch.arange(len(source), device=source.device).repeat_interleave(max(beams, 1))
-            wide = Context(None if memory.mask is None else memory.mask[rows], memory.memory[rows])
-            cached = cached and self.decoder.control is None  # steps chosen by the error differ from pass to pass
+            mask = None if memory.memory_mask is None else memory.memory_mask[rows]
+            wide = Context(memory=memory.memory[rows], memory_mask=mask)
+            cached = cached and self.decoder.keeps_cache
             reader = Reader(lambda tokens, cache: self.decode(tokens, wide, cache), max(limit, 1), cached)
             first = torch.full((len(source), 1), start, device=source.device)
             return beam_search(reader, first, end=end, beams=beams, max_tokens=limit, length_penalty=length_penalty)

@@ -4,11 +4,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from odelib.layers import PatchEmbedding
-from odelib.models.build import initialise, make_depth, make_norm
+from odelib.models.build import Model, initialise, make_depth, make_norm
 from odelib.models.config import ViTConfig
 
 
-class ViT(nn.Module):
+class ViT(Model):
     """Vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929) as an initial-value problem.
 
     x(0) = embed(images), dx/dt = A(t, x) + M(t, x), logits = head(LN x(T)).
@@ -29,11 +29,6 @@ class ViT(nn.Module):
         self.norm = make_norm(config)
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
-
-    @property
-    def nfe(self) -> float:
-        """Field evaluations per forward pass."""
-        return self.depth.nfe
 
     def forward(
         self, images: Float[Tensor, "batch channels height width"], record: list[Tensor] | None = None

@@ -9,19 +9,18 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from odelib.solvers.arithmetic import Leaves, Tree, leaves_of, like
-from odelib.solvers.control import Adaptive
-from odelib.solvers.draws import Draws
+from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.errors import SolverError
-from odelib.solvers.fields import terms_of
+from odelib.solvers.field import Field, Sum, Tree, terms_of
 from odelib.solvers.grid import Grid
-from odelib.solvers.reversible import Reversible
-from odelib.solvers.rules import StepRule, step_rule
-from odelib.solvers.runge_kutta import ExplicitRungeKutta
-from odelib.solvers.splitting import Splitting
+from odelib.solvers.loop import Problem, steps_of
+from odelib.solvers.randomness import Draws
+from odelib.solvers.rules import step_rule
+from odelib.solvers.state import State, Structure, is_transformed, leaves_of, like
+from odelib.solvers.step_rule import StepRule
+from odelib.solvers.tableau import Tableau
 from odelib.solvers.tableaus import TABLEAUS
-from odelib.solvers.trajectory import Problem
-from odelib.solvers.walk import Counts
+from odelib.solvers.watched import Counts
 
 
 def check_times(times: Sequence[float] | Tensor) -> tuple[float, ...]:
@@ -50,69 +49,98 @@ def check_times(times: Sequence[float] | Tensor) -> tuple[float, ...]:
     return grid
 
 
-def check_rule(rule: str | StepRule | None, steps: int | Grid | Adaptive, field: Any) -> StepRule:
+def check_rule(rule: str | StepRule | Tableau | None, steps: int | Grid | Adaptive, field: Any) -> StepRule:
     """Return the rule for these steps and this field.
 
     Raises:
-        TypeError: ``steps`` is none of the three kinds, or a splitting came with a field without terms.
+        TypeError: ``steps`` is none of the three kinds, or a rule that needs terms came with a field without.
         ValueError: There is no such rule, no step, or the rule has no error estimate to choose its steps by.
     """
     if isinstance(steps, bool) or not isinstance(steps, (int, Grid, Adaptive)):
         raise TypeError(f"steps is {steps!r}: give the number of steps between two times, a Grid(...) or Adaptive(...)")
     if isinstance(steps, int) and steps < 1:
         raise ValueError(f"steps is {steps}: take at least 1 step between two times")
-    adaptive, two_sided = isinstance(steps, Adaptive), isinstance(steps, Grid) and steps.two_sided
+    adaptive = isinstance(steps, Adaptive)
     method = step_rule(("tsit5" if adaptive else "rk4") if rule is None else rule)
-    inner = method.base if isinstance(method, Reversible) else method
-    if isinstance(inner, Splitting):
+    if method.needs_terms:
         terms_of(field)
-    if adaptive and not (isinstance(inner, ExplicitRungeKutta) and inner.tableau.b_error):
+    if adaptive and method.error_order is None:
         with_estimate = ", ".join(name for name, tableau in TABLEAUS.items() if tableau.b_error)
         raise ValueError(
             f"{method.name!r} has no error estimate by which steps could be chosen: "
             f"take one of {with_estimate}, or a number of steps"
         )
-    if two_sided and not isinstance(method, ExplicitRungeKutta):
-        raise ValueError(
-            f"{method.name!r} does not know the two sides of a jump: take a Runge-Kutta rule such as 'rk4' without "
-            "gradient='reversible', or a grid without two_sided (perturb)"
-        )
     return method
 
 
-def readable(y: Leaves) -> bool:
+def readable(y: State) -> bool:
     """Return whether values can be looked at without cost: on the CPU, outside of compilation, fakes and transforms."""
-    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+    if is_transformed():
         return False
     return all(leaf.device.type == "cpu" and not isinstance(leaf, FakeTensor) for leaf in leaves_of(y))
 
 
-def check_finite(problem: Problem, tree: Tree, solution: Any) -> None:
+def check_finite(problem: Problem, structure: Structure, solution: Any) -> None:
     """Refuse a fixed-grid solution that became NaN or infinite, and say where.
 
     Raises:
         SolverError: It did; time and step are found by walking again from the last good state.
     """
-    states = leaves_of(tree.leaves(solution.ys))
+    states = leaves_of(structure.leaves(solution.ys))
     if all(torch.isfinite(leaf[-1]).all() for leaf in states):
         return
     start = next(n for n in range(len(solution.ts)) if not all(torch.isfinite(leaf[n]).all() for leaf in states))
     if start == 0:
         raise SolverError(f"the initial state at t={solution.ts[0]:.6g} holds NaN or infinity: look at y0", solution)
     raise SolverError(
-        f"the solution became NaN or infinite {_where(problem, states, tree.y0, start)}: "
+        f"the solution became NaN or infinite {_where(problem, states, structure.y0, start)}: "
         "take smaller steps, or look at the field there",
         solution,
     )
 
 
-def _where(problem: Problem, states: tuple[Tensor, ...], form: Leaves, start: int) -> str:
+def _where(problem: Problem, states: tuple[Tensor, ...], form: State, start: int) -> str:
     """Return where between the last good state and the first bad one it happened."""
     before, after = problem.times[start - 1], problem.times[start]
     y = like(form, [leaf[start - 1].detach() for leaf in states])
     part = problem.between(before, after)
     with torch.no_grad():
-        for number, (step, _) in enumerate(part.walk(y, Draws(part.field), Counts(), part.watchers)):
-            if not all(torch.isfinite(leaf).all() for leaf in leaves_of(step.y1)):
-                return f"in the step from t={step.t:.6g} to t={step.end:.6g} (step {number + 1} after t={before:.6g})"
+        for number, (taken, _) in enumerate(steps_of(part, y, Draws(part.field), Counts())):
+            if not all(torch.isfinite(leaf).all() for leaf in leaves_of(taken.y1)):
+                where = f"from t={taken.t:.6g} to t={taken.end:.6g} (step {number + 1} after t={before:.6g})"
+                return f"in the step {where}"
     return f"between t={before:.6g} and t={after:.6g}"
+
+
+def check_terms(field: Field, y: Tree, t: float = 0.0, seed: int = 0) -> None:
+    """Refuse a split field whose terms do not sum to it, at a random state of the form of ``y``.
+
+    A splitting and a Runge-Kutta rule would then solve two different equations.
+
+    Args:
+        field: The field, a `SplitField`; in evaluation mode, since a random one differs from itself.
+        y: A state of the structure, shapes and dtypes that the field takes.
+        t: The time at which it is looked at.
+        seed: Seed of the random state.
+
+    Raises:
+        ValueError: The terms do not sum to the field; the sentence gives the largest difference.
+        TypeError: The field has no terms.
+    """
+    structure = Structure(y)
+    generator = torch.Generator().manual_seed(seed)
+    leaves = leaves_of(structure.y0)
+    drawn = [torch.randn(leaf.shape, dtype=leaf.dtype, generator=generator).to(leaf.device) for leaf in leaves]
+    state, on_leaves = like(structure.y0, drawn), structure.field(field)
+    added = Sum(*terms_of(on_leaves))
+    with torch.no_grad():
+        whole: Any = on_leaves(t, state)
+        total: Any = added(t, state)
+    for one, other in zip(leaves_of(whole), leaves_of(total), strict=True):
+        worst = float((one - other).abs().max()) if one.numel() else 0.0
+        allowed = 100 * torch.finfo(one.dtype).eps * max(1.0, float(one.abs().max())) if one.numel() else 0.0
+        if not worst <= allowed:
+            raise ValueError(
+                f"the terms of {type(field).__name__} differ from it by {worst:.3g} at a random state, so a splitting "
+                "would solve another equation than other rules: let the value be the sum of the terms"
+            )

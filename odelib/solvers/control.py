@@ -1,202 +1,205 @@
-"""Adaptive stepping as a value: tolerances, the norm of the error, and the controller of the step size."""
+"""Where the steps of a solve lie: on a fixed grid, or where an estimate of the error puts them. Times are floats.
+
+On a fixed grid nothing is read back from the device; adaptive steps are read once per step tried, and at most twice to
+choose the first of them.
+"""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from odelib.names import choose
-from odelib.solvers.arithmetic import HALF, Leaves, leaves_of, like, rms
+from odelib.solvers.adaptive import Adaptive
+from odelib.solvers.errors import SolverError
+from odelib.solvers.field import Field
+from odelib.solvers.state import HALF, State, combine, leaves_of, like, minus, read, rms
+from odelib.solvers.step_rule import StepRule
+from odelib.solvers.watched import Counts
 
 
-@dataclass(frozen=True)
-class Controller:
-    """A PID controller of the step size (Söderlind 2003, Digital filters in adaptive time-stepping).
+class GridPlan:
+    """Steps that are known beforehand.
 
-    With e_n the error of step n in units of the tolerance and k the order of the error estimate,
-    h_{n+1} = safety h_n e_n^(-(i+p+d)/k) e_{n-1}^((p+2d)/k) e_{n-2}^(-d/k), the factor held in [shrink, grow].
-
-    Attributes:
-        i: Integral coefficient. I alone is the classic controller, exponent 1/k.
-        p: Proportional coefficient.
-        d: Derivative coefficient.
-        safety: The step is chosen smaller than predicted by this factor.
-        shrink: Least factor from one step to the next.
-        grow: Largest factor.
-
-    Raises:
-        ValueError: A factor is out of its range.
+    Args:
+        steps: Beginning, size and end of each step.
+        last: The last time.
     """
 
-    i: float = 1.0
-    p: float = 0.0
-    d: float = 0.0
-    safety: float = 0.9
-    shrink: float = 0.2
-    grow: float = 10.0
+    def __init__(self, steps: Iterable[tuple[float, float, float]], last: float) -> None:
+        self.steps, self.last = iter(steps), last
 
-    def __post_init__(self) -> None:
-        if not (0.0 < self.shrink < 1.0 < self.grow) or not 0.0 < self.safety <= 1.0:
-            raise ValueError(
-                f"the controller has shrink={self.shrink}, grow={self.grow}, safety={self.safety}: "
-                "choose 0 < shrink < 1 < grow and 0 < safety <= 1"
-            )
+    def begin(self, rule: StepRule, field: Field, t: float, y: State, carry: Any) -> Any:
+        """Return what a step from (t, y) begins with."""
+        return rule.init(field, t, y, carry)
 
-    def factor(self, errors: Sequence[float], order: int, after_rejection: bool = False) -> float:
-        """Return the factor from this step size to the next.
+    def propose(self, t: float) -> tuple[float, float]:
+        """Return size and end of the step from ``t``."""
+        _, h, end = next(self.steps)
+        return h, end
 
-        Args:
-            errors: Error of this step in units of the tolerance, and of up to two accepted steps before it.
-            order: Order k of the error estimate.
-            after_rejection: Whether this accepted step repeats a rejected one: the next is then not made larger.
-        """
-        error = errors[0]
-        if not math.isfinite(error):
-            return self.shrink
-        accepted = error <= 1.0
-        exponents = (-(self.i + self.p + self.d) / order, (self.p + 2 * self.d) / order, -self.d / order)
-        largest = 1.0 if after_rejection else self.grow
-        # A step without error, on a field that a polynomial solves: as large as allowed.
-        if error < 1e-30:
-            return largest
-        factor = self.safety
-        # A rejected step is mended by its own error alone.
-        for value, exponent in zip(errors if accepted else errors[:1], exponents, strict=False):
-            factor *= max(value, 1e-30) ** exponent
-        # An accepted step is never followed by a smaller one: the error was within the tolerance.
-        return min(largest, max(factor, 1.0 if accepted else self.shrink))
+    def judge(self, taken: Any, wanted: Sequence[Tensor]) -> tuple[bool, list[float]]:
+        """Accept the step, and return the numbers that were wanted of it."""
+        return True, read(wanted) if wanted else []
 
 
-I = Controller()  # noqa: E741 - the field's own name
-PI = Controller(i=0.3, p=0.4)
-PID = Controller(i=0.25, p=0.14, d=0.10)
-CONTROLLERS = {"I": I, "PI": PI, "PID": PID}
-"""Controllers by name. PI: Gustafsson 1991, as PI.3.4 in Söderlind 2003; PID: the exponents 0.49, 0.34 and 0.10 (over
-k) of Kennedy, Carpenter and Lewis 2000 (doi 10.1016/S0168-9274(99)00141-5) for advection and diffusion."""
+class AdaptivePlan:
+    """Steps that an estimate of their error chooses; one ends on each stop.
 
-
-@dataclass(frozen=True)
-class Adaptive:
-    """Steps chosen so that the estimated local error stays within atol + rtol * abs(y).
-
-    Attributes:
-        rtol: Relative tolerance: a number, or a tensor that broadcasts with the state; or a tuple of these, one for
-            each leaf of a state that is a tree.
-        atol: Absolute tolerance, likewise.
-        controller: How the error becomes the next step size: "I", "PI", "PID" or a `Controller`.
-        norm: Turns the error in units of the tolerance, in the structure of the state, into one real 0-dimensional
-            tensor; a step is accepted where it is at most 1. Default: root mean square, the largest over the leaves.
-        first_step: Size of the first step; chosen from the field if None (Hairer, Nørsett, Wanner I, II.4).
-        min_step: A step this small is accepted whatever its error.
-        max_step: No step is larger.
-        max_steps: Steps tried before the solve gives up.
-        step_t: Times on which a step must end.
-        jump_t: Times at which the field jumps: a step ends there, and the field is evaluated on either side.
-        per_sample: Choose the step of each sample (first dimension of the state) on its own; the field is then called
-            with a tensor of times, of shape (batch, 1, ..., 1).
-
-    Raises:
-        ValueError: A value is out of its range.
+    Args:
+        steps: Tolerances and controller.
+        order: Order of the error estimate.
+        stops: Where steps must end, the last time at the end, in the direction of time.
+        start: The first time.
+        counts: What the solve has cost so far.
     """
 
-    rtol: Any = 1e-5
-    atol: Any = 1e-7
-    controller: str | Controller = "I"
-    norm: Callable[[Any], Tensor] | None = None
-    first_step: float | None = None
-    min_step: float = 0.0
-    max_step: float = math.inf
-    max_steps: int = 100_000
-    step_t: Sequence[float] = ()
-    jump_t: Sequence[float] = ()
-    per_sample: bool = False
-    _controller: Controller = field(init=False, repr=False, compare=False)
+    def __init__(self, steps: Adaptive, order: int, stops: Sequence[float], start: float, counts: Counts) -> None:
+        self.steps, self.order, self.stops, self.last = steps, order, list(stops), stops[-1]
+        self.sign = math.copysign(1.0, self.last - start)
+        self.counts = counts
+        self.size = steps.first_step
+        self.errors: list[float] = []  # of up to two accepted steps, the newest first
+        self.last_error = 0.0
+        self.after_rejection = self.lands = self.least = False
 
-    def __post_init__(self) -> None:
-        for name in ("rtol", "atol"):
-            given = getattr(self, name)
-            for value in given if isinstance(given, tuple | list) else (given,):
-                # A tensor is not read here: it may live on a device.
-                if _is_number(value) and not value >= 0.0:
-                    raise ValueError(f"{name} is {value}: choose a tolerance of at least 0")
-        if _is_number(self.rtol) and _is_number(self.atol) and self.rtol + self.atol == 0.0:
-            raise ValueError("rtol and atol are both 0: no step can have no error, so choose one of them above 0")
-        if self.first_step is not None and not self.first_step > 0.0:
-            raise ValueError(f"first_step is {self.first_step}: choose a size above 0, whatever the direction of time")
-        if not 0.0 <= self.min_step <= self.max_step or self.max_step == 0.0:
-            raise ValueError(
-                f"min_step is {self.min_step} and max_step {self.max_step}: choose 0 <= min_step <= max_step, not 0"
-            )
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps is {self.max_steps}: allow at least 1 step")
-        known = self.controller
-        if isinstance(known, str):
-            known = CONTROLLERS[choose(known, CONTROLLERS, "controller")]
-        object.__setattr__(self, "_controller", known)
+    def begin(self, rule: StepRule, field: Field, t: float, y: State, carry: Any) -> Any:
+        """Return what a step from (t, y) begins with; the first size is chosen from the field there."""
+        if self.size is not None:
+            return rule.init(field, t, y, carry)
+        slope = field(t, y)
+        self.size = first_size(field, t, y, slope, self.sign, self.order, self.steps, abs(self.last - t))
+        # A rule that begins with the field at (t, y) need not evaluate it once more.
+        return rule.init(lambda s, x: slope if s == t and x is y else field(s, x), t, y, carry)
 
-    def factor(self, errors: Sequence[float], order: int, after_rejection: bool) -> float:
-        """Return the controller's factor from this step size to the next."""
-        return self._controller.factor(errors, order, after_rejection)
-
-    def tolerances(self, y0: Leaves, y1: Leaves) -> Leaves:
-        """Return atol + rtol max(abs(y0), abs(y1)), leaf by leaf."""
-        result = []
-        for n, (a, b) in enumerate(zip(leaves_of(y0), leaves_of(y1), strict=True)):
-            size = a.abs() if a is b else torch.maximum(a.abs(), b.abs())
-            size = size.float() if size.dtype in HALF else size
-            result.append(size * _for_leaf(self.rtol, n) + _for_leaf(self.atol, n))
-        return like(y0, result)
-
-    def repeated(self, leaves: int, times: int) -> "Adaptive":
-        """Return the same for a state whose leaves come ``times`` times, as state and adjoint do.
+    def propose(self, t: float) -> tuple[float, float]:
+        """Return size and end of the step from ``t``.
 
         Raises:
-            ValueError: A tuple of tolerances has not one entry for each of ``leaves`` leaves.
+            SolverError: The step became too small, or there were too many.
         """
-        tolerances: dict[str, Any] = {}
-        for name in ("rtol", "atol"):
-            given = getattr(self, name)
-            if isinstance(given, tuple | list):
-                if len(given) != leaves:
-                    raise ValueError(
-                        f"{name} has {len(given)} entries for {leaves} leaves of the state: give one for each, or one "
-                        "number"
-                    )
-                tolerances[name] = tuple(given) * times
-        return replace(self, **tolerances) if tolerances else self
+        steps, stop = self.steps, self.stops[0]
+        assert self.size is not None
+        self.size = size = min(max(self.size, steps.min_step), steps.max_step)
+        self.lands = size >= abs(stop - t) * (1 - 1e-12)
+        h = stop - t if self.lands else self.sign * size
+        end = stop if self.lands else t + h
+        self.least = min(size, abs(h)) <= steps.min_step
+        self._check(t, h, end)
+        return h, end
 
-    def scaled(self, error: Leaves, y0: Leaves, y1: Leaves) -> Leaves:
-        """Return error / (atol + rtol max(abs(y0), abs(y1))), leaf by leaf."""
-        return over(error, self.tolerances(y0, y1))
+    def judge(self, taken: Any, wanted: Sequence[Tensor]) -> tuple[bool, list[float]]:
+        """Return whether a step is accepted and the numbers that were wanted of it, all in one read.
 
-    def measure(self, error: Leaves, y0: Leaves, y1: Leaves) -> tuple[Tensor, float]:
-        """Return the error of a step in units of the tolerance, as a scalar on the device times a host number.
-
-        It may use up the memory of ``error``.
+        What the next step may be follows from this one's error.
         """
-        if self.norm is None and isinstance(error, Tensor) and error.numel():
-            rtol, atol = self.rtol, self.atol
-            if isinstance(rtol, float) and isinstance(atol, float) and rtol > 0.0:
-                # The same number with fewer operations: error / (rtol (size + atol / rtol)), constants on the host.
-                size = torch.maximum(y0.abs(), y1.abs())  # type: ignore[union-attr]
-                size = size.float() if size.dtype in HALF else size
-                ratio = torch.linalg.vector_norm(error.div_(size.add_(atol / rtol)))
-                return ratio, error.numel() ** -0.5 / rtol
-        scaled = self.scaled(error, y0, y1)
-        return (rms(scaled) if self.norm is None else self.norm(scaled)), 1.0
+        steps, watch, h = self.steps, self.counts.watch, taken.h
+        estimate = taken.step.error()
+        with torch.no_grad():
+            ratio, scale = measure(steps, estimate, taken.y0, taken.step.y1)
+            stiffness = watch.probe(taken.step, self.counts.accepted + 1)
+        numbers = read([ratio, *wanted, *stiffness])
+        watch.note(taken.rule, h, numbers[1 + len(wanted) :])
+        error = self.last_error = numbers[0] * scale
+        factor = steps.factor([error, *self.errors], self.order, self.after_rejection)
+        accepted = error <= 1.0 or (self.least and math.isfinite(error))
+        if not accepted:
+            self.size, self.after_rejection = abs(h) * min(factor, 1.0), True
+            return False, []
+        # A step cut short to land says little: the size proposed before it stays good.
+        self.size = max(abs(h) * factor, self.size or 0.0) if self.lands else abs(h) * factor
+        self.errors, self.after_rejection = [error, *self.errors[:1]], False
+        if taken.end == self.stops[0]:
+            self.stops.pop(0)
+        return True, numbers[1 : 1 + len(wanted)]
+
+    def _check(self, t: float, h: float, end: float) -> None:
+        """Raise if the solve can't go on: a step that lands may be as small as it is, the least one must be finite."""
+        if self.counts.steps >= self.steps.max_steps:
+            raise SolverError(
+                f"max_steps={self.steps.max_steps} reached at t={t:.6g} with step {h:.3g}: allow more steps, loosen "
+                "rtol or atol, or use an implicit method if the problem is stiff (the exception's `solution` is what "
+                "there is)"
+            )
+        # A step at the least size whose error is not even finite can't be accepted and can't be made smaller.
+        stuck = self.least and not math.isfinite(self.last_error)
+        if not stuck and (self.lands or (abs(h) > 16 * math.ulp(t) and end != t)):
+            return
+        if not math.isfinite(self.last_error):
+            raise SolverError(
+                f"the solution became NaN or infinite just after t={t:.6g}, with steps down to {abs(h):.3g}: "
+                "look at the field there, start nearer, or scale the problem"
+            )
+        raise SolverError(
+            f"the step became too small at t={t:.6g}: step {abs(h):.3g}, last error {self.last_error:.3g} times the "
+            "tolerance: loosen rtol or atol, use float64, or use an implicit method if the problem is stiff"
+        )
 
 
-def over(y: Leaves, tolerances: Leaves) -> Leaves:
-    """Return y / tolerances, leaf by leaf."""
-    return like(y, [a / b for a, b in zip(leaves_of(y), leaves_of(tolerances), strict=True)])
+@torch.no_grad()
+def first_size(
+    field: Field, t: float, y: State, slope: Any, sign: float, order: int, steps: Adaptive, span: float
+) -> float:
+    """Choose the first step (Hairer, Nørsett, Wanner I, II.4), in two reads and one evaluation of the field.
+
+    ``span`` is what lies ahead: the field is not evaluated beyond.
+    """
+    norm = rms if steps.norm is None else steps.norm
+    scale = tolerances(steps, y, y)
+    d0, d1 = read([norm(_over(part, scale)) for part in (y, slope)])
+    if not math.isfinite(d0 + d1):
+        where = "field" if math.isfinite(d0) else "state"
+        raise SolverError(
+            f"the {where} is NaN or infinite at the initial time t={t:.6g}: look at y0 and at field({t:.6g}, y0)"
+        )
+    h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 or not math.isfinite(d0 / d1) else 0.01 * d0 / d1
+    h0 = min(h0, steps.max_step, span)
+    ahead: Any = field(t + sign * h0, combine(y, sign * h0, ((0, 1.0),), [slope]))
+    (d2,) = read([norm(_over(minus(ahead, slope), scale))])
+    d2 /= h0
+    largest = max(d1, d2)
+    if not math.isfinite(largest):
+        return h0
+    h1 = max(1e-6, h0 * 1e-3) if largest <= 1e-15 else (0.01 / largest) ** (1.0 / order)
+    return min(100 * h0, h1)
 
 
-def _is_number(tolerance: Any) -> bool:
-    return not isinstance(tolerance, Tensor | tuple | list)
+def tolerances(steps: Adaptive, y0: State, y1: State) -> State:
+    """Return atol + rtol max(abs(y0), abs(y1)), leaf by leaf."""
+    result = []
+    for n, (a, b) in enumerate(zip(leaves_of(y0), leaves_of(y1), strict=True)):
+        size = a.abs() if a is b else torch.maximum(a.abs(), b.abs())
+        size = size.float() if size.dtype in HALF else size
+        result.append(size * _of_leaf(steps.rtol, n) + _of_leaf(steps.atol, n))
+    return like(y0, result)
 
 
-def _for_leaf(tolerance: Any, n: int) -> Any:
+def scaled(steps: Adaptive, error: State, y0: State, y1: State) -> State:
+    """Return error / (atol + rtol max(abs(y0), abs(y1))), leaf by leaf."""
+    return _over(error, tolerances(steps, y0, y1))
+
+
+def measure(steps: Adaptive, error: State, y0: State, y1: State) -> tuple[Tensor, float]:
+    """Return the error of a step in units of the tolerance, as a scalar on the device times a host number.
+
+    It may use up the memory of ``error``.
+    """
+    if steps.norm is None and isinstance(error, Tensor) and error.numel():
+        rtol, atol = steps.rtol, steps.atol
+        if isinstance(rtol, float) and isinstance(atol, float) and rtol > 0.0:
+            # The same number with fewer operations: error / (rtol (size + atol / rtol)), constants on the host.
+            size = torch.maximum(y0.abs(), y1.abs())  # type: ignore[union-attr]
+            size = size.float() if size.dtype in HALF else size
+            ratio = torch.linalg.vector_norm(error.div_(size.add_(atol / rtol)))
+            return ratio, error.numel() ** -0.5 / rtol
+    ratios = scaled(steps, error, y0, y1)
+    return (rms(ratios) if steps.norm is None else steps.norm(ratios)), 1.0
+
+
+def _over(y: State, scale: State) -> State:
+    return like(y, [a / b for a, b in zip(leaves_of(y), leaves_of(scale), strict=True)])
+
+
+def _of_leaf(tolerance: Any, n: int) -> Any:
     return tolerance[n] if isinstance(tolerance, tuple | list) else tolerance

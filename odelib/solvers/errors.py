@@ -10,6 +10,6 @@ class SolverError(RuntimeError):
         solution: The `Solution` up to the time that was reached, where there is one; its ``status`` says what happened.
     """
 
-    def __init__(self, sentence: str, solution: Any = None) -> None:
+    def __init__(self, sentence: str, solution: object = None) -> None:
         super().__init__(sentence)
-        self.solution = solution
+        self.solution: Any = solution

@@ -1,16 +1,13 @@
-"""Fixed grids: where their steps lie, and what the state is between two of their points."""
+"""Fixed grids: where their steps lie, and the two sides of a time at which a field jumps."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 
 from odelib.names import choose
-from odelib.solvers.arithmetic import combine, minus
-from odelib.solvers.runge_kutta import Step
 
 
 @dataclass(frozen=True)
@@ -106,44 +103,3 @@ def equal_steps(times: Sequence[float], steps: int) -> Iterator[tuple[float, flo
         h = (stop - start) / steps
         for i in range(steps):
             yield start + i * h, h, start + (i + 1) * h if i + 1 < steps else stop
-
-
-@dataclass(frozen=True)
-class GridStep:
-    """Steps of a rule on a fixed grid, with the dense output asked for."""
-
-    rule: Any
-    interpolation: str = "step"
-    sides: Sides | None = None
-
-    def begin(self, field: Any, t: float, y: Any, carry: Any, fresh: bool) -> Any:
-        """Return what a step begins with: what the step before it left."""
-        return carry
-
-    def take(self, field: Any, t: float, h: float, y: Any, carry: Any, end: float) -> Step:
-        """Take one step."""
-        if self.sides is not None:
-            y1 = self.rule.step_between(field, t, h, y, self.sides.after(t), self.sides.before(end))
-            return Step(self, field, t, h, y, y1, [None], None, end)
-        y1, _, carried = self.rule.step(field, t, h, y, carry)
-        return Step(self, field, t, h, y, y1, [carry], carried, end)
-
-    def partial(self, step: Step, time: float) -> Any:
-        """Return the state within a step by a smaller step of the rule."""
-        if self.sides is not None:
-            after = self.sides.after(step.t)
-            return self.rule.step_between(step.field, step.t, time - step.t, step.y0, after, time)
-        return self.rule.step(step.field, step.t, time - step.t, step.y0, step.stages[0])[0]
-
-    def dense(self, step: Step, time: float) -> Any:
-        """Return the state within a step."""
-        x = (time - step.t) / step.h
-        if self.interpolation == "step":
-            return self.partial(step, time)
-        change = minus(step.y1, step.y0)
-        if self.interpolation == "linear":
-            return combine(step.y0, 1.0, ((0, x),), [change])
-        ends = (step.t, step.end) if self.sides is None else (self.sides.after(step.t), self.sides.before(step.end))
-        slopes = [change, step.field(ends[0], step.y0), step.field(ends[1], step.y1)]
-        weights = ((0, x * x * (3 - 2 * x)), (1, step.h * x * (1 - x) ** 2), (2, step.h * x * x * (x - 1)))
-        return combine(step.y0, 1.0, weights, slopes)

@@ -1,56 +1,30 @@
-"""The door: solve an initial-value problem, by whichever rule, steps and gradient mode."""
+"""The loop: steps of a rule along a field, on a fixed grid or adaptive, for all of the gradient modes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from odelib.solvers.adjoint import SolveAdjoint
-from odelib.solvers.arithmetic import Leaves, Tree, leaves_of, like, stacked
-from odelib.solvers.checks import check_finite, check_rule, check_times, readable
-from odelib.solvers.control import Adaptive
-from odelib.solvers.draws import Draws
-from odelib.solvers.errors import SolverError
-from odelib.solvers.events import Event, sorted_crossings, with_gradient
-from odelib.solvers.fields import Checked, CheckedOnce, Field, InUnitTime
-from odelib.solvers.gradients import (
-    Adjoint,
-    Backprop,
-    Checkpoint,
-    Gradient,
-    Reverse,
-    Solve,
-    gradient_mode,
-    parameters_of,
-)
-from odelib.solvers.grid import Grid
-from odelib.solvers.motion import first_order, moved, slopes_at
-from odelib.solvers.persample import PerSample
-from odelib.solvers.replay import Replay, StepBack
-from odelib.solvers.reversible import Reversible
-from odelib.solvers.rules import StepRule
-from odelib.solvers.solution import Solution, Stats
-from odelib.solvers.trajectory import Mark, Problem, Trajectory, follow
-from odelib.solvers.walk import Counts, Watchers
+from odelib.solvers.adaptive import Adaptive
+from odelib.solvers.control import AdaptivePlan, GridPlan
+from odelib.solvers.field import Clamped, Field, draw, is_random
+from odelib.solvers.grid import Grid, Sides, equal_steps
+from odelib.solvers.randomness import Draws
+from odelib.solvers.state import State, combine, leaves_of, minus
+from odelib.solvers.step_rule import Step, StepRule
+from odelib.solvers.watched import Counts
 
 
-def march(
-    field: Field,
-    rule: StepRule,
-    y: Any,
-    *,
-    t: float,
-    h: float,
-    steps: int,
-    record: list[Any] | None = None,
-) -> Any:
+S = TypeVar("S", Tensor, tuple[Tensor, ...])
+
+
+def integrate(
+    field: Field, rule: StepRule, y: S, *, t: float, h: float, steps: int, record: list[S] | None = None
+) -> S:
     """Take ``steps`` steps of size ``h`` from time ``t`` and return the last state: the bare loop, nothing checked.
-
-    A field with randomness inside offers ``draw(y) -> field``: it is called once per step, and what it returns is
-    used for all stages of that step. Stages that saw different fields would lose the order of the method.
 
     Args:
         field: The vector field.
@@ -61,240 +35,241 @@ def march(
         steps: Number of steps.
         record: A list to which the state after each step is appended.
     """
-    return _march(field, rule, y, None, t, h, range(steps), record)[0]
+    end: S = march(field, rule, y, None, t, h, range(steps), record)[0]
+    return end
 
 
-def _march(
-    field: Any, rule: StepRule, y: Any, carry: Any, t: float, h: float, steps: range, record: list[Any] | None = None
+def march(
+    field: Field, rule: StepRule, y: Any, carry: Any, t: float, h: float, steps: range, record: list[Any] | None = None
 ) -> tuple[Any, Any]:
-    draw = getattr(field, "draw", None)
+    """Take the steps of these numbers, of size ``h`` from time ``t`` on; return the last state and carry.
+
+    ``carry`` is what the step before the first of these left; None: there was none.
+    """
+    random, held = is_random(field), None if carry is None else field
     for i in steps:
-        held = field if draw is None else draw(y)
-        y, _, carry = rule.step(held, t + i * h, h, y, carry)
+        before, held = held, draw(field, y) if random else field
+        if held is not before:
+            carry = rule.init(held, t + i * h, y, carry)
+        y, _, carry, *_ = rule.step(held, t + i * h, h, y, carry)
         if record is not None:
             record.append(y)
     return y, carry
 
 
-def solve(
-    field: Field,
-    y0: Any,
-    times: Sequence[float] | Tensor,
-    *,
-    rule: str | StepRule | None = None,
-    steps: int | Grid | Adaptive = 1,
-    gradient: str | Gradient = "backprop",
-    parameters: Sequence[Tensor] | None = None,
-    events: Event | Sequence[Event] = (),
-    watchers: Watchers | None = None,
-) -> Solution:
-    """Integrate dy/dt = field(t, y) from y(times[0]) = y0 through all of ``times``.
+@dataclass(frozen=True)
+class Callbacks:
+    """Functions of (t, y, h) that are called while the steps are taken, as torchdiffeq's are.
+
+    Attributes:
+        tried: Called before each step is tried.
+        accepted: Called when a step was accepted, with its beginning.
+        rejected: Called when it was rejected.
+    """
+
+    tried: Callable[[float, Any, float], object] | None = None
+    accepted: Callable[[float, Any, float], object] | None = None
+    rejected: Callable[[float, Any, float], object] | None = None
+
+    def shifted(self, start: float, stop: float) -> "Callbacks":
+        """Return callbacks of a solve in time from 0 to 1 that tell these of one from ``start`` to ``stop``."""
+        span = stop - start
+
+        def told(call: Callable[[float, Any, float], object] | None) -> Callable[[float, Any, float], object] | None:
+            return None if call is None else lambda s, y, h: call(start + s * span, y, h * span)
+
+        return Callbacks(told(self.tried), told(self.accepted), told(self.rejected))
+
+
+@dataclass(slots=True)
+class Taken:
+    """A step that was taken, from (t, y0) to (end, y1), with all that the states within it need.
+
+    Attributes:
+        rule: The rule.
+        field: The field, as drawn for this step.
+        t: Its beginning.
+        h: Its size.
+        end: The time at its end, t + h without its rounding where the step lands on a given time.
+        y0: The state at its beginning.
+        carry: What it began with.
+        step: What the rule returned.
+        interpolation: How states within are found: "dense", or as in `Grid`.
+        slopes: The field at both ends, once it is needed there.
+        graph: Whether the step was taken with a graph.
+    """
+
+    rule: StepRule
+    field: Field
+    t: float
+    h: float
+    end: float
+    y0: Any
+    carry: Any
+    step: Step
+    interpolation: str = "dense"
+    slopes: list[Any] = field(default_factory=list)
+    graph: bool = field(default_factory=torch.is_grad_enabled)
+
+    @property
+    def y1(self) -> Any:
+        """The state at its end."""
+        return self.step.y1
+
+    def at(self, time: float) -> Any:
+        """Return the state at a time within the step: y1 itself at its end, else as the interpolation says."""
+        if time == self.end:
+            return self.y1
+        if self.interpolation == "step":
+            return self.partial(time)
+        if self.interpolation == "linear":
+            return combine(self.y0, 1.0, ((0, (time - self.t) / self.h),), [minus(self.y1, self.y0)])
+        return self.dense(time, self.interpolation == "cubic")
+
+    def partial(self, time: float) -> Any:
+        """Return the state at a time within the step by a smaller step of the rule: of its own order."""
+        return self.rule.step(self.field, self.t, time - self.t, self.y0, self.carry).y1
+
+    def dense(self, time: float, cubic: bool = False) -> Any:
+        """Return the rule's dense output, or else the cubic Hermite interpolant, whose error is O(h^4)."""
+        x = (time - self.t) / self.h
+        if self.step.dense is not None and not cubic:
+            return self.step.dense(x)
+        if not self.slopes:
+            # A search for events, which wants no graph, must not take it from the outputs.
+            with torch.set_grad_enabled(self.graph):
+                self.slopes = [self.field(self.t, self.y0), self.field(self.end, self.y1)]
+        change = minus(self.y1, self.y0)
+        bends = ((0, x * x * (3 - 2 * x)), (1, self.h * x * (1 - x) ** 2), (2, self.h * x * x * (x - 1)))
+        return combine(self.y0, 1.0, bends, [change, *self.slopes])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An initial-value problem with all that was chosen for its solution.
+
+    Attributes:
+        field: The field, on leaves.
+        rule: The step rule.
+        times: At least two times, strictly monotone; the state is wanted at all but the first.
+        steps: Equal steps between neighbouring times, or a grid, or adaptive steps.
+        callbacks: What looks on.
+        events: What ends the solve or is recorded.
+    """
+
+    field: Field
+    rule: StepRule
+    times: tuple[float, ...]
+    steps: int | Grid | Adaptive
+    callbacks: Callbacks = field(default_factory=Callbacks)
+    events: tuple[Any, ...] = ()
+
+    @property
+    def sign(self) -> float:
+        """Direction of time."""
+        return math.copysign(1.0, self.times[-1] - self.times[0])
+
+    @property
+    def interpolation(self) -> str:
+        """How states within a step are found."""
+        return "dense" if isinstance(self.steps, Adaptive) else getattr(self.steps, "interpolation", "step")
+
+    def between(self, start: float, stop: float) -> "Problem":
+        """Return the problem without events between two other times."""
+        return replace(self, times=(start, stop), events=(), callbacks=Callbacks())
+
+    def is_jump(self, t: float) -> bool:
+        """Return whether the field is to be seen from one side only at ``t``."""
+        if isinstance(self.steps, Adaptive):
+            return t in self.steps.jump_t
+        return isinstance(self.steps, Grid) and self.steps.two_sided
+
+    def within(self, field: Field, t: float, h: float, end: float, y: State) -> Field:
+        """Return the field as a step from ``t`` to ``end`` sees it: never outside, and from inside where it jumps."""
+        first, last, slack = self.is_jump(t), self.is_jump(end), 4 * max(math.ulp(t), math.ulp(end))
+        if not (first or last):
+            return field if t + h == end else Clamped(field, t, end, slack)
+        sides = Sides(leaves_of(y)[0].real.dtype if leaves_of(y) else torch.float64, self.sign)
+        after, before = sides.after(t) if first else t, sides.before(end) if last else end
+        return Clamped(field, after, before, slack + abs(after - t) + abs(before - end))
+
+    def plan(self, counts: Counts) -> GridPlan | AdaptivePlan:
+        """Return where the steps lie."""
+        if isinstance(self.steps, Grid):
+            return GridPlan(self.steps.steps(self.times), self.times[-1])
+        if isinstance(self.steps, int):
+            return GridPlan(equal_steps(self.times, self.steps), self.times[-1])
+        assert self.rule.error_order is not None
+        return AdaptivePlan(self.steps, self.rule.error_order, self.stops(), self.times[0], counts)
+
+    def stops(self) -> list[float]:
+        """Return the times on which an adaptive step must end, in the direction of time."""
+        assert isinstance(self.steps, Adaptive)
+        inner = {float(time) for time in (*self.steps.step_t, *self.steps.jump_t)}
+        # A state within a step of a rule that remembers more than the state could not be gone back from.
+        inner |= set() if self.rule.one_step else set(self.times[1:-1])
+        start, stop = self.times[0], self.times[-1]
+        inside = (time for time in inner if min(start, stop) < time < max(start, stop))
+        return [*sorted(inside, key=lambda time: self.sign * time), stop]
+
+
+def steps_of(
+    problem: Problem,
+    y: State,
+    draws: Draws,
+    counts: Counts,
+    probe: Callable[[Taken], Sequence[Tensor]] | None = None,
+) -> Iterator[tuple[Taken, list[float]]]:
+    """Yield each accepted step of a problem from state ``y``, with the numbers that a probe wanted of it.
 
     Args:
-        field: The vector field, ``field(t, y) -> dy/dt`` of the structure, shape, dtype and device of ``y``. It gets
-            ``t`` as a Python float; as a 0-dimensional tensor where ``times`` require a gradient on a fixed grid, and
-            as a tensor of shape (batch, 1, ..., 1) under ``Adaptive(per_sample=True)``.
-        y0: Initial state: a tensor of any shape, floating or complex, or a tuple, list or dict (also nested) of such,
-            also of different dtypes. Half precision is summed in float32 within a step.
-        times: Strictly increasing or strictly decreasing times; a single time returns the initial state. A tensor may
-            require a gradient; one on a device is read once.
-        rule: A step rule or its name (`odelib.solvers.STEP_RULES`). Default: "rk4" on a grid, "tsit5" for adaptive
-            steps.
-        steps: Equal steps between two neighbouring times, or a `Grid`, or `Adaptive` steps.
-        gradient: "backprop", "checkpoint", "adjoint", "reversible", or one of `Checkpoint`, `Adjoint`, `Reverse` with
-            options. Values are the same in all modes but "reversible", which solves with a reversible rule.
-        parameters: For modes other than "backprop": the tensors that the field depends on, where it is no
-            ``nn.Module`` that could be asked.
-        events: Functions whose zeros end the solve or are recorded.
-        watchers: Callbacks.
-
-    Returns:
-        A `Solution` with the states at ``times``.
+        problem: The problem.
+        y: The state at its first time.
+        draws: Its field, drawn once per accepted step.
+        counts: Where the cost is noted.
+        probe: Returns 0-dimensional tensors of a step tried, which are read together with its error.
 
     Raises:
-        ValueError: Times are not strictly monotone, there is none, an option is unknown or out of its range, or the
-            field returns another shape.
-        TypeError: The state is not of floating or complex tensors, or the field returns another type, dtype or device.
-        SolverError: The solution became NaN or infinite, the step too small, or the steps too many.
+        SolverError: An adaptive step became too small, or there were too many.
     """
-    grid = check_times(times)
-    tree = Tree(y0)
-    method, mode = check_rule(rule, steps, field), gradient_mode(gradient)
-    if isinstance(mode, Reverse) and not isinstance(method, Reversible):
-        method = check_rule(Reversible(method, mode.coupling), steps, field)  # type: ignore[arg-type]
-    if isinstance(steps, Adaptive) and steps.norm is not None and not tree.is_tensor:
-        norm = steps.norm
-        steps = replace(steps, norm=lambda leaves: norm(tree.tree(leaves)))
-    if isinstance(steps, Adaptive):
-        steps = steps.repeated(len(leaves_of(tree.y0)), 1)
-    some = (events,) if isinstance(events, Event) else tuple(events)
-    if not tree.is_tensor:
-        some = tuple(_on_leaves(event, tree) for event in some)
-    problem = Problem(tree.field(field), method, grid, steps, watchers or Watchers(), some)
-    clock = times if isinstance(times, Tensor) and times.requires_grad and torch.is_grad_enabled() else None
-    if len(grid) == 1:
-        here, none = tree.tree(stacked(tree.y0, [tree.y0])), sorted_crossings(tree, [], some)
-        return Solution(grid, here, Stats(0, 0, 0), events=none)
-    return _Solver(problem, tree, mode, field, parameters, clock).solution()
+    rule, call, plan = problem.rule, problem.callbacks, problem.plan(counts)
+    t, carry, before, interpolation = problem.times[0], None, None, problem.interpolation
+    while t != plan.last:
+        held = draws.next(y)
+        if held is not before or problem.is_jump(t):
+            carry = plan.begin(rule, problem.within(held, t, plan.last - t, plan.last, y), t, y, carry)
+        accepted, before = False, held
+        while not accepted:
+            h, end = plan.propose(t)
+            if call.tried is not None:
+                call.tried(t, y, h)
+            seen = problem.within(held, t, h, end, y)
+            step = rule.step(seen, t, h, y, carry)
+            taken = Taken(rule, seen, t, h, end, y, carry, step, interpolation)
+            accepted, numbers = plan.judge(taken, () if probe is None else probe(taken))
+            counts.steps += 1
+            if not accepted and call.rejected is not None:
+                call.rejected(t, y, h)
+        if call.accepted is not None:
+            call.accepted(t, y, h)
+        counts.accepted += 1
+        counts.sizes.append(abs(h))
+        yield taken, numbers
+        t, y, carry = end, step.y1, step.carry
+        # The memory of its stages is then free for the next step.
+        del taken, step
 
 
-@dataclass
-class _Solver:
-    """One call of `solve`, its arguments checked."""
-
-    problem: Problem
-    tree: Tree
-    mode: Gradient
-    asked: Any
-    given: Sequence[Tensor] | None
-    clock: Tensor | None
-
-    def solution(self) -> Solution:
-        """Solve; a failure carries the solution up to where it happened."""
-        problem, y0 = self.problem, self.tree.y0
-        self.counts, self.trajectory = Counts(), Trajectory()
-        steps = problem.steps
-        if isinstance(steps, Adaptive) and steps.per_sample:
-            return self._per_sample(steps)
-        # In a reversible solve the pair of states runs through all intervals, so the motion's derivative is taken.
-        plain = isinstance(steps, int) and not problem.events and not isinstance(problem.rule, Reversible)
-        exact_clock = self.clock is not None and plain
-        if self.clock is not None and not exact_clock:
-            # The derivative of the motion with respect to its beginning: dy = -f dt.
-            y0 = _moved(problem.field, problem.times[0], y0, -self.clock[0])
-        try:
-            states = self._in_unit_time(y0) if exact_clock else self._run(problem, y0, self.asked_parameters())
-        except SolverError as error:
-            error.solution = self._gather(self.trajectory.states, "failed")
-            raise
-        solution = self._gather(states, "event" if self.trajectory.stopped else "success", exact_clock)
-        if not isinstance(steps, Adaptive) and readable(y0):
-            check_finite(problem, self.tree, solution)
-        return solution
-
-    def asked_parameters(self) -> tuple[Tensor, ...]:
-        """Return the tensors that the field depends on, for the modes that must know them."""
-        if isinstance(self.mode, Backprop) or not torch.is_grad_enabled():
-            return ()
-        return parameters_of(self.asked, self.given)
-
-    def _run(self, problem: Problem, y0: Leaves, parameters: tuple[Tensor, ...]) -> list[Leaves]:
-        """Return the states at the times after the first, and at the events, in the order of `trajectory.marks`."""
-        leaves = leaves_of(y0)
-        wants_graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*leaves, *parameters))
-        if isinstance(self.mode, Backprop) or not wants_graph:
-            if isinstance(problem.steps, int) and not problem.events and problem.watchers == Watchers():
-                return self._march(problem, y0, problem.steps)
-            checked = CheckedOnce(problem.field)
-            follow(replace(problem, field=checked), y0, Draws(checked), self.counts, self.trajectory)
-            return self.trajectory.states
-        recorded = (replace(problem, field=CheckedOnce(problem.field)), y0, parameters, self.counts, self.trajectory)
-        strategy: Any
-        match self.mode:
-            case Checkpoint():
-                if isinstance(problem.rule, Reversible):
-                    raise ValueError(
-                        f"gradient='checkpoint' keeps one state per step, and {problem.rule.name!r} goes on from two: "
-                        "choose 'reversible', which keeps none, or 'backprop'"
-                    )
-                strategy = Replay(self.mode, *recorded)
-            case Reverse():
-                strategy = StepBack(*recorded)
-            case Adjoint():
-                strategy = SolveAdjoint(self.mode, *recorded)
-        flat = Solve.apply(strategy, *leaves, *parameters)
-        return [like(y0, flat[i : i + len(leaves)]) for i in range(0, len(flat), len(leaves))]
-
-    def _march(self, problem: Problem, y: Leaves, steps: int) -> list[Leaves]:
-        """The fastest way over equal steps; compiles without a break."""
-        rule, field, carry = problem.rule, problem.field, None
-        for n, (start, stop) in enumerate(pairwise(problem.times)):
-            h = (stop - start) / steps
-            if n == 0:
-                y, carry = _march(Checked(field), rule, y, carry, start, h, range(1))
-            y, carry = _march(field, rule, y, carry, start, h, range(n == 0, steps))
-            self.trajectory.add(Mark(n, stop, None), y)
-            self.counts.sizes.append(abs(h))
-        taken = steps * (len(problem.times) - 1)
-        self.counts.steps += taken
-        self.counts.accepted += taken
-        self.counts.nfe += taken * rule.evaluations(len(getattr(field, "terms", (field,))))
-        return self.trajectory.states
-
-    def _per_sample(self, control: Adaptive) -> Solution:
-        """Solve each sample with its own steps."""
-        problem, rule = self.problem, self.problem.rule
-        refused = {
-            "gradient modes other than 'backprop'": not isinstance(self.mode, Backprop),
-            "events": bool(problem.events),
-            "watchers": problem.watchers != Watchers(),
-            "gradients with respect to the times": self.clock is not None,
-            "step_t and jump_t": bool(len(control.step_t) or len(control.jump_t)),
-            "randomness drawn per step": hasattr(problem.field, "draw"),
-            "reversible rules": isinstance(rule, Reversible),
-        }
-        for what, there in refused.items():
-            if there:
-                raise ValueError(f"step control per sample does not go with {what}: set per_sample=False")
-        lanes, tree = PerSample(CheckedOnce(problem.field), rule, control, problem.times), self.tree
-
-        def reached(number: int, status: str) -> Solution:
-            states = stacked(tree.y0, [tree.y0, *lanes.states(number)])
-            return Solution(problem.times[: number + 1], tree.tree(states), lanes.stats(), status)
-
-        try:
-            lanes.run(tree.y0)
-        except SolverError as error:
-            error.solution = reached(lanes.reached(), "failed")
-            raise
-        return reached(len(problem.times) - 1, "success")
-
-    def _in_unit_time(self, y: Leaves) -> list[Leaves]:
-        """Solve each interval in its own time from 0 to 1, so that the times are parameters of the field."""
-        assert self.clock is not None
-        clock, states = self.clock, []
-        parameters = (*self.asked_parameters(), clock)
-        for n in range(len(clock) - 1):
-            field = InUnitTime(self.problem.field, clock[n], clock[n + 1] - clock[n])
-            watchers = self.problem.watchers.shifted(*self.problem.times[n : n + 2])
-            problem = replace(self.problem, field=field, times=(0.0, 1.0), watchers=watchers)
-            # Each interval is a walk of its own, with marks of its own for the way back.
-            self.trajectory = Trajectory()
-            y = self._run(problem, y, parameters)[-1]
-            states.append(y)
-        self.trajectory = Trajectory(marks=[Mark(n, time, None) for n, time in enumerate(self.problem.times[1:])])
-        spans = [abs(b - a) for a, b in pairwise(self.problem.times)]
-        assert isinstance(self.problem.steps, int)
-        self.counts.sizes = [span / self.problem.steps for span in spans]
-        return states
-
-    def _gather(self, states: list[Leaves], status: str, exact_clock: bool = False) -> Solution:
-        """Stack the states at the times asked for; give those at events their gradients."""
-        problem, ts, ys = self.problem, [self.problem.times[0]], [self.tree.y0]
-        crossings: list[tuple[int, Tensor, Leaves]] = []
-        for mark, state in zip(self.trajectory.marks, states, strict=False):
-            if mark.event is not None:
-                event = problem.events[mark.event]
-                crossings.append((mark.event, *with_gradient(event, problem.field, mark.time, state)))
-                continue
-            if self.clock is not None and not exact_clock:
-                state = _moved(problem.field, mark.time, state, self.clock[len(ts)])
-            ts.append(mark.time)
-            ys.append(state)
-        return Solution(
-            tuple(ts),
-            self.tree.tree(stacked(self.tree.y0, ys)),
-            Stats.of(self.counts, problem.rule),
-            status,
-            sorted_crossings(self.tree, crossings, problem.events),
-        )
-
-
-def _moved(field: Any, t: float, y: Leaves, time: Tensor) -> Leaves:
-    """Return y with the derivative by ``time``, whose value is ``t``, of a motion along the field."""
-    shift = first_order(time)
-    return moved(y, slopes_at(field, t, y), shift - shift.detach())
-
-
-def _on_leaves(event: Event, tree: Tree) -> Event:
-    return replace(event, function=lambda t, y: event.function(t, tree.tree(y)))
+def follow(
+    problem: Problem,
+    y: State,
+    draws: Draws,
+    counts: Counts,
+    look: Callable[[int, Taken, list[float]], bool],
+    probe: Callable[[Taken], Sequence[Tensor]] | None = None,
+) -> None:
+    """Take the steps of `steps_of`, and call ``look(number, step, probes)`` for each until it returns True."""
+    for number, (taken, probes) in enumerate(steps_of(problem, y, draws, counts, probe)):
+        if look(number, taken, probes):
+            return
+        del taken  # so that the memory of its stages is free for the next step

@@ -3,30 +3,37 @@
 from dataclasses import dataclass
 from typing import Any
 
-from odelib.solvers.arithmetic import leaves_of, like, minus, plus
-from odelib.solvers.fields import Field
-from odelib.solvers.runge_kutta import ExplicitRungeKutta, Step
-from odelib.solvers.splitting import Splitting
+from odelib.solvers.field import Field, Time
+from odelib.solvers.state import State, leaves_of, like, minus, plus
+from odelib.solvers.step_rule import Gradients, Pull, Step, StepRule
+
+Pair = tuple[State, list[Any]]
 
 
 @dataclass(frozen=True)
-class Reversible:
+class Reversible(StepRule):
     """An algebraically reversible step around any rule: two states that can be stepped back exactly.
 
     y_{n+1} = lambda y_n + (1 - lambda) z_n + Psi_h(t_n, z_n),   z_{n+1} = z_n - Psi_{-h}(t_{n+1}, y_{n+1}),
 
     with Psi_h the increment of the rule: McCallum and Foster 2024, Efficient, Accurate and Stable Gradients for Neural
-    ODEs (arXiv 2410.11648). The carry is z; it starts as y. Each step costs two of the rule.
+    ODEs (arXiv 2410.11648). The carry is z, which starts as y, and a list with what the base begins with at z, empty
+    until that is known. Each step costs two of the base.
 
     A state of half precision is rounded at each step, so it is found again to that rounding only.
 
     Attributes:
         base: The rule whose increment is used.
         coupling: lambda in (0, 1]; smaller is stabler, and going back multiplies rounding by 1 / lambda per step.
+
+    Raises:
+        ValueError: The coupling is out of its range.
     """
 
-    base: ExplicitRungeKutta | Splitting
+    base: StepRule
     coupling: float = 0.99
+    invertible = True
+    one_step = False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.coupling <= 1.0:
@@ -43,68 +50,84 @@ class Reversible:
         return self.base.order
 
     @property
-    def error_order(self) -> int:
+    def error_order(self) -> int | None:
         """That of the base."""
-        return self.base.error_order  # type: ignore[union-attr]
+        return self.base.error_order
+
+    @property
+    def needs_terms(self) -> bool:
+        """Whether the base does."""
+        return self.base.needs_terms
 
     def evaluations(self, terms: int = 1) -> float:
         """Twice those of the base."""
         return 2.0 * self.base.evaluations(terms)
 
-    def forth(self, y: Any, z: Any, increment: Any) -> Any:
-        """Return lambda y + (1 - lambda) z + increment."""
-        parts = zip(leaves_of(y), leaves_of(z), leaves_of(increment), strict=True)
+    def init(self, field: Field, t: Time, y: State, carry: Pair | None = None) -> Pair:
+        """Return z, which is y at first and goes on where the field changes."""
+        return y if carry is None else carry[0], []
+
+    def step(self, field: Field, t: Time, h: Time, y: State, carry: Pair) -> Step:
+        """Take one step of the pair (y, z); the error is the base's at z."""
+        z, begun = carry
+        if not begun:
+            # A rejected step is tried again with the same carry, and the base then begins with what it had.
+            begun.append(self.base.init(field, t, z))
+        change, error = self.base.increment(field, t, h, z, begun[0])
+        y1 = self._forth(y, z, change)
+        z1 = _kept(z, minus(z, self._change(field, t + h, -h, y1)))
+        return Step(y1, error, (z1, []))
+
+    def unstep(self, field: Field, t: Time, h: Time, y1: State, carry: Pair) -> tuple[State, Pair]:
+        """Return the pair (y, z) at ``t`` from the pair at ``t + h``: the step the other way round."""
+        z = plus(carry[0], self._change(field, t + h, -h, y1))
+        return self._back(y1, z, self._change(field, t, h, z)), (z, [])
+
+    def pull_back(
+        self,
+        field: Field,
+        t: Time,
+        h: Time,
+        y1: State,
+        carry: Pair,
+        by_y1: Gradients,
+        by_carry: Gradients,
+        pull: Pull,
+    ) -> tuple[State, Pair, Gradients, Gradients]:
+        """Take a step back with its gradients, in as many evaluations as it took.
+
+        The two increments that give the pair before are also those whose gradients are wanted.
+        """
+        # z1 = z - Psi_{-h}(t + h, y1)
+        back: Gradients = [None if g is None else -g for g in by_carry]
+        (change,), (more,) = pull(lambda y1: (self._change(field, t + h, -h, y1),), (y1,), [back])
+        by_y1 = [_added(a, b) for a, b in zip(by_y1, more, strict=True)]
+        z = plus(carry[0], change)
+        # y1 = lambda y + (1 - lambda) z + Psi_h(t, z)
+        (change,), (by_z,) = pull(lambda z: (self._change(field, t, h, z),), (z,), [by_y1])
+        y = self._back(y1, z, change)
+        shares = [None if g is None else (1.0 - self.coupling) * g for g in by_y1]
+        by_z = [_added(_added(a, b), c) for a, b, c in zip(by_carry, shares, by_z, strict=True)]
+        return y, (z, []), [None if g is None else self.coupling * g for g in by_y1], by_z
+
+    def _change(self, field: Field, t: Time, h: Time, y: State) -> State:
+        return self.base.increment(field, t, h, y)[0]
+
+    def _forth(self, y: State, z: State, change: State) -> State:
+        """Return lambda y + (1 - lambda) z + change."""
+        parts = zip(leaves_of(y), leaves_of(z), leaves_of(change), strict=True)
         return like(y, [(b.lerp(a, self.coupling) + d).to(a.dtype) for a, b, d in parts])
 
-    def back(self, y1: Any, z: Any, increment: Any) -> Any:
-        """Return y from y1 = lambda y + (1 - lambda) z + increment."""
-        parts = zip(leaves_of(y1), leaves_of(z), leaves_of(increment), strict=True)
+    def _back(self, y1: State, z: State, change: State) -> State:
+        """Return y from y1 = lambda y + (1 - lambda) z + change."""
+        parts = zip(leaves_of(y1), leaves_of(z), leaves_of(change), strict=True)
         return like(y1, [b.lerp((a - d).to(a.dtype), 1.0 / self.coupling) for a, b, d in parts])
 
-    def step(self, field: Field, t: float, h: float, y: Any, carry: Any = None) -> tuple[Any, Any, Any]:
-        """Take one step of the pair (y, z)."""
-        z = y if carry is None else carry
-        y1 = self.forth(y, z, self.base.increment(field, t, h, z)[0])
-        return y1, None, _kept(z, minus(z, self.base.increment(field, t + h, -h, y1)[0]))
 
-    def unstep(self, field: Field, t: float, h: float, y1: Any, z1: Any) -> tuple[Any, Any]:
-        """Return the pair (y, z) at ``t`` from the pair at ``t + h``: the step the other way round."""
-        psi = self.base.increment(field, t + h, -h, y1)[0]
-        z = _kept(z1, plus(z1, psi))
-        return self.back(y1, z, self.base.increment(field, t, h, z)[0]), z
-
-    def ready(self, field: Field, t: float, y: Any, carry: Any, fresh: bool = False) -> Any:
-        """Return (z, field(t, z))."""
-        z = y if carry is None else carry
-        return z, field(t, z)
-
-    def slope(self, carry: Any) -> Any:
-        """Return field(t, z) from what `ready` returned."""
-        return carry[1]
-
-    def attempt(self, field: Field, t: float, h: float, y: Any, carry: Any, end: float, side: float) -> Step:
-        """Take a step with what the error estimate needs, that of the base at z."""
-        z, first = carry
-        increment, stages = self.base.increment(field, t, h, z, first)
-        y1 = self.forth(y, z, increment)
-        if self.base.tableau.fsal:  # type: ignore[union-attr]
-            stages.append(field(side, _kept(z, plus(z, increment))))
-        z1 = _kept(z, minus(z, self.base.increment(field, end, -h, y1)[0]))
-        return Step(self, field, t, h, y, y1, stages, z1, end, z)
-
-    def error(self, step: Step) -> Any:
-        """Return the base's estimate of the local error."""
-        return self.base.error(step)  # type: ignore[union-attr]
-
-    def partial(self, step: Step, time: float) -> Any:
-        """Return the state within a step by a smaller step of the pair."""
-        return self.step(step.field, step.t, time - step.t, step.y0, step.start)[0]
-
-    def dense(self, step: Step, time: float) -> Any:
-        """Return the same: there is no dense output."""
-        return self.partial(step, time)
+def _added(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else a + b
 
 
-def _kept(y: Any, result: Any) -> Any:
+def _kept(y: State, result: State) -> State:
     """Return a result in the dtypes of the state ``y``: increments of half precision are float32."""
     return like(y, [b.to(a.dtype) for a, b in zip(leaves_of(y), leaves_of(result), strict=True)])

@@ -1,44 +1,24 @@
 """One step of an explicit Runge-Kutta method, driven by its tableau."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from odelib.solvers.arithmetic import combine, weighted
-from odelib.solvers.fields import Field
+import torch
+from torch import Tensor
+
+from odelib.solvers.field import Field, Time
+from odelib.solvers.state import State, combine, leaves_of, minus, plus, weighted, widest
+from odelib.solvers.step_rule import Carry, Step, StepRule
 from odelib.solvers.tableau import Tableau
 
 
-@dataclass(slots=True)
-class Step:
-    """A step that was taken: from (t, y0) to (t + h, y1), with all that dense output needs.
-
-    Attributes:
-        field: The field, as drawn for this step.
-        stages: Values of the field at the stages.
-        carry: What the next step may begin with.
-        end: The time at the end, t + h without its rounding where the step lands on a given time.
-        start: The second state that the step began with, where the rule has one.
-    """
-
-    rule: Any
-    field: Field
-    t: float
-    h: float
-    y0: Any
-    y1: Any
-    stages: list[Any]
-    carry: Any
-    end: float
-    start: Any = None
-
-    def at(self, time: float) -> Any:
-        """Return the state at a time within the step: y1 itself at its end, else the rule's dense output."""
-        return self.y1 if time == self.end else self.rule.dense(self, time)
-
-
 @dataclass(frozen=True)
-class ExplicitRungeKutta:
-    """An explicit Runge-Kutta step, driven by its tableau."""
+class ExplicitRungeKutta(StepRule):
+    """An explicit Runge-Kutta step, driven by its tableau.
+
+    The carry is a list: empty, or with the field at the beginning of the step once that is known. It is known from the
+    step before where the last stage of that step is the field at its end and was evaluated for an error estimate.
+    """
 
     tableau: Tableau
 
@@ -53,88 +33,97 @@ class ExplicitRungeKutta:
         return self.tableau.order
 
     @property
-    def error_order(self) -> int:
-        """Order k of the local error that the embedded method estimates, err = O(h^k)."""
-        return min(self.tableau.order, self.tableau.embedded_order) + 1
+    def error_order(self) -> int | None:
+        """Order of the local error that the embedded method estimates: one above the lower of the two orders."""
+        return min(self.tableau.order, self.tableau.embedded_order) + 1 if self.tableau.b_error else None
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The tableau's b."""
+        return self.tableau.b
+
+    @property
+    def real_stability(self) -> float:
+        """That of the tableau."""
+        return self.tableau.real_stability
 
     def evaluations(self, terms: int = 1) -> float:
         """One evaluation of the whole field per stage that the result needs."""
         return float(self.tableau.evaluations)
 
-    def stages(
-        self, field: Field, t: float, h: float, y: Any, first: Any = None, end: float | None = None
-    ) -> list[Any]:
-        """Return the values of the field at the stages that the result needs.
+    def init(self, field: Field, t: Time, y: State, carry: Carry = None) -> list[State]:
+        """Return the field at (t, y), in a list."""
+        return [field(t, y)]
 
-        Args:
-            field: The field.
-            t: Time.
-            h: Step size.
-            y: State at ``t``.
-            first: field(t, y), if it is known.
-            end: The time that stages at the end of the step see; t + h by default.
-        """
-        values = [field(t, y) if first is None else first]
+    def stages(self, field: Field, t: Time, h: Time, y: State, carry: list[State]) -> list[State]:
+        """Return the values of the field at the stages that the result needs; the first goes into ``carry`` too."""
+        if not carry:
+            # A rejected step is tried again with the same carry, and its first stage is then known.
+            carry.append(field(t, y))
+        values = [carry[0]]
         for node, weights in self.tableau.inner_pairs:
-            time = end if end is not None and node == 1.0 else t + node * h
-            values.append(field(time, combine(y, h, weights, values)))
+            values.append(field(t + node * h, combine(y, h, weights, values)))
         return values
 
-    def step(self, field: Field, t: float, h: float, y: Any, carry: Any = None) -> tuple[Any, Any, Any]:
-        """Take one step; the error is None, since a fixed grid asks for none."""
-        stages = self.stages(field, t, h, y, carry)
-        return combine(y, h, self.tableau.result_pairs, stages), None, None
+    def step(self, field: Field, t: Time, h: Time, y: State, carry: list[State] | None = None) -> Step:
+        """Take one step."""
+        tableau, grad, following = self.tableau, torch.is_grad_enabled(), []
+        stages = self.stages(field, t, h, y, [] if carry is None else carry)
+        y1 = combine(y, h, tableau.result_pairs, stages)
 
-    def step_between(self, field: Field, t: float, h: float, y: Any, after: float, before: float) -> Any:
-        """Return the state after one step, whose stages at its two ends see a time just after and just before them."""
-        return combine(y, h, self.tableau.result_pairs, self.stages(field, t, h, y, field(after, y), before))
+        def at_end() -> State:
+            following.append(field(t + h, y1))
+            return following[0]  # type: ignore[no-any-return]
 
-    def increment(self, field: Field, t: float, h: float, y: Any, first: Any = None) -> tuple[Any, list[Any]]:
-        """Return y(t + h) - y(t) as the method has it, and the stages."""
-        stages = self.stages(field, t, h, y, first)
-        return weighted(h, self.tableau.result_pairs, stages), stages
+        def complete(further: bool = False) -> list[State]:
+            # Who asks may want no graph, as a search for events does: outputs and the next step may want these stages
+            # with theirs. On a fixed grid nobody needs the one that is the first of the next step.
+            with torch.set_grad_enabled(grad):
+                if len(stages) < tableau.stages:
+                    stages.append(at_end())
+                if further and len(stages) == tableau.stages:
+                    for i, (node, weights) in enumerate(tableau.dense_pairs):
+                        if i == 0 and tableau.dense_fsal:
+                            stages.append(at_end())
+                        else:
+                            stages.append(field(t + node * h, combine(y, h, weights, stages)))
+            return stages
 
-    def ready(self, field: Field, t: float, y: Any, carry: Any, fresh: bool = False) -> Any:
-        """Return what `attempt` begins with and what stays valid when the attempt is rejected: field(t, y).
+        def error() -> State:
+            values = complete()
+            with torch.no_grad():
+                return weighted(h, tableau.error_pairs, values)  # type: ignore[no-any-return]
 
-        ``fresh`` says that the field is another one than before, so that the carry is of no use.
-        """
-        return field(t, y) if carry is None or fresh else carry
+        return Step(
+            y1,
+            error if tableau.error_pairs else None,
+            following,
+            (lambda theta: combine(y, h, tableau.dense_weights(theta), complete(True))) if tableau.b_dense else None,
+            (lambda: self._spread(h, y, complete())) if tableau.c[-2:] == (1.0, 1.0) else None,
+        )
 
-    def slope(self, carry: Any) -> Any:
-        """Return field(t, y) from what `ready` returned."""
-        return carry
+    def increment(
+        self, field: Field, t: Time, h: Time, y: State, carry: list[State] | None = None
+    ) -> tuple[State, Callable[[], State] | None]:
+        """Return y(t + h) - y(t) as the method has it, in float32 at least, and its error estimate."""
+        tableau = self.tableau
+        stages = self.stages(field, t, h, y, [] if carry is None else carry)
+        change = weighted(h, tableau.result_pairs, stages)
 
-    def attempt(self, field: Field, t: float, h: float, y: Any, carry: Any, end: float, side: float) -> Step:
-        """Take a step with what error estimate and dense output need.
+        def error() -> State:
+            if len(stages) < tableau.stages:
+                stages.append(field(t + h, plus(y, change)))
+            return weighted(h, tableau.error_pairs, stages)  # type: ignore[no-any-return]
 
-        Args:
-            field: The field.
-            t: Time.
-            h: Step size.
-            y: State at ``t``.
-            carry: What `ready` returned.
-            end: Time at the end of the step.
-            side: The same, or a time just before it where the field jumps there.
-        """
-        stages = self.stages(field, t, h, y, carry, side)
-        y1 = combine(y, h, self.tableau.result_pairs, stages)
-        last = None
-        if self.tableau.fsal:
-            last = field(side, y1)
-            stages.append(last)
-        return Step(self, field, t, h, y, y1, stages, last, end)
+        return change, error if tableau.error_pairs else None
 
-    def error(self, step: Step) -> Any:
-        """Return the embedded estimate of the local error of a step."""
-        return weighted(step.h, self.tableau.error_pairs, step.stages)
+    def _spread(self, h: Time, y: State, stages: list[State]) -> tuple[Tensor, Tensor]:
+        """Return how far the last two stages are apart, and how far the states at which they were evaluated."""
+        other, last = (combine(y, h, weights, stages) for _, weights in self.tableau.stage_pairs[-2:])
+        return _size(minus(stages[-1], stages[-2])), _size(minus(last, other))
 
-    def dense(self, step: Step, time: float) -> Any:
-        """Return the state within a step, from the tableau's dense output, or else by a smaller step of the method."""
-        if self.tableau.b_dense is None:
-            return self.partial(step, time)
-        return combine(step.y0, step.h, self.tableau.dense_weights((time - step.t) / step.h), step.stages)
 
-    def partial(self, step: Step, time: float) -> Any:
-        """Return the state within a step by a smaller step of the method: of its own order."""
-        return self.step(step.field, step.t, time - step.t, step.y0, step.stages[0])[0]
+def _size(y: State) -> Tensor:
+    sizes = [torch.linalg.vector_norm(leaf) for leaf in leaves_of(y) if leaf.numel()]
+    size: Tensor = torch.linalg.vector_norm(torch.stack(widest(sizes))) if sizes else torch.zeros(())
+    return size

@@ -1,12 +1,11 @@
 """One step of a splitting: the terms of a field are integrated one after the other."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from odelib.names import choose
-from odelib.solvers.arithmetic import minus
-from odelib.solvers.fields import Field, terms_of
-from odelib.solvers.runge_kutta import ExplicitRungeKutta
+from odelib.solvers.field import Field, Time, flow_of, terms_of
+from odelib.solvers.state import State
+from odelib.solvers.step_rule import Carry, Step, StepRule
 
 # Order, and the fractions of the step that the Strang steps of the scheme take.
 _Y = 1.0 / (2.0 - 2.0 ** (1 / 3))
@@ -20,15 +19,18 @@ SCHEMES: dict[str, tuple[int, tuple[float, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Splitting:
-    """A splitting step: integrate the terms of a field one after the other, each by a Runge-Kutta sub-step.
+class Splitting(StepRule):
+    """A splitting step: integrate the terms of a field one after the other, each by a sub-step of another rule.
 
     ``lie-trotter`` applies the terms in their order, each for the whole step: with Euler sub-steps on
     (attention, MLP) this is the usual pre-norm transformer layer. ``strang`` is symmetric: half a step of the
     last terms, a whole step of the first, the halves again in reverse: with Euler sub-steps on (attention, MLP)
     it is the Macaron layer with one MLP for both halves (Lu et al. 2019, arXiv 1906.02762). ``yoshida4`` and
     ``suzuki4`` compose three and five Strang steps, one of them backwards in time (Yoshida 1990,
-    doi 10.1016/0375-9601(90)90092-3; Suzuki 1990, doi 10.1016/0375-9601(90)90962-N).
+    doi 10.1016/0375-9601(90)90092-3; Suzuki 1990, doi 10.1016/0375-9601(90)90962-N). Those of ``yoshida4`` reach
+    beyond the two ends of the step.
+
+    A term that is `Exact` is not stepped but goes along its flow.
 
     Attributes:
         scheme: "lie-trotter" (order 1), "strang" (order 2), "yoshida4" or "suzuki4" (order 4).
@@ -36,7 +38,8 @@ class Splitting:
     """
 
     scheme: str
-    substep: ExplicitRungeKutta
+    substep: StepRule
+    needs_terms = True
 
     def __post_init__(self) -> None:
         choose(self.scheme, SCHEMES, "splitting")
@@ -48,7 +51,7 @@ class Splitting:
 
     @property
     def order(self) -> int:
-        """The smaller of the order of the scheme and of the sub-step."""
+        """The smaller of the order of the scheme and of the sub-step; terms that are `Exact` lower it no further."""
         return min(SCHEMES[self.scheme][0], self.substep.order)
 
     def sequence(self, terms: int) -> list[tuple[int, float]]:
@@ -67,22 +70,24 @@ class Splitting:
 
     def evaluations(self, terms: int) -> float:
         """Each sub-step evaluates one of the ``terms`` terms, once per stage of the sub-step's method."""
-        return len(self.sequence(terms)) * self.substep.tableau.evaluations / terms
+        return len(self.sequence(terms)) * self.substep.evaluations(1) / terms
 
-    def step(self, field: Field, t: float, h: float, y: Any, carry: Any = None) -> tuple[Any, Any, Any]:
+    def step(self, field: Field, t: Time, h: Time, y: State, carry: Carry = None) -> Step:
         """Take one step.
 
         Raises:
-            TypeError: The field has no ``terms``.
+            TypeError: The field is no `SplitField`.
         """
         terms = terms_of(field)
         # Each term keeps a clock of its own, so that the order holds for fields that depend on time.
         clocks = [t] * len(terms)
         for index, fraction in self.sequence(len(terms)):
-            y, _, _ = self.substep.step(terms[index], clocks[index], fraction * h, y)
-            clocks[index] += fraction * h
-        return y, None, None
-
-    def increment(self, field: Field, t: float, h: float, y: Any, first: Any = None) -> tuple[Any, list[Any]]:
-        """Return y(t + h) - y(t) as the splitting has it; it has no stages of the whole field."""
-        return minus(self.step(field, t, h, y)[0], y), []
+            term, part = terms[index], fraction * h
+            flow = flow_of(term)
+            if flow is None:
+                begun = self.substep.init(term, clocks[index], y)
+                y = self.substep.step(term, clocks[index], part, y, begun).y1
+            else:
+                y = flow(clocks[index], part, y)
+            clocks[index] += part
+        return Step(y)

@@ -1,12 +1,10 @@
 """A hint that a problem is stiff: stability, not accuracy, decides the step."""
 
-from typing import Any
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from odelib.solvers.arithmetic import combine, leaves_of, minus
-from odelib.solvers.runge_kutta import Step
+from odelib.solvers.step_rule import Step, StepRule
 
 _EVERY = 5
 _ENOUGH = 6
@@ -27,27 +25,18 @@ class StiffnessWatch:
 
     def __init__(self) -> None:
         self.looks = self.beyond = 0
-        self._limit: float | None = None
 
-    def probe(self, step: Step, number: int) -> list[Tensor]:
+    def probe(self, step: Step, number: int) -> Sequence[Tensor]:
         """Return abs(f(Y) - f(Z)) and abs(Y - Z) as 0-dimensional tensors, or nothing if this step is not looked at."""
-        tableau = getattr(step.rule, "tableau", None)
-        if number % _EVERY or tableau is None or len(step.stages) < 2 or tableau.c[-2:] != (1.0, 1.0):
-            return []
-        if not leaves_of(step.y1):
-            return []
-        if self._limit is None:
-            self._limit = tableau.real_stability
-        other, last = (combine(step.y0, step.h, weights, step.stages) for _, weights in tableau.stage_pairs[-2:])
-        return [_size(minus(step.stages[-1], step.stages[-2])), _size(minus(last, other))]
+        return () if number % _EVERY or step.stiffness is None else step.stiffness()
 
-    def note(self, h: float, difference: list[float]) -> None:
+    def note(self, rule: StepRule, h: float, spread: Sequence[float]) -> None:
         """Note what `probe` measured."""
-        if difference and difference[1] > 0.0 and self._limit is not None:
+        if spread and spread[1] > 0.0:
             self.looks += 1
-            self.beyond += abs(h) * difference[0] / difference[1] > 0.9 * self._limit
+            self.beyond += abs(h) * spread[0] / spread[1] > 0.9 * rule.real_stability
 
-    def hint(self, rule: Any, steps: int, accepted: int) -> str | None:
+    def hint(self, rule: StepRule, steps: int, accepted: int) -> str | None:
         """Return a sentence if the problem looks stiff for this rule."""
         remedy = "try an implicit method, as in odeint(..., method='scipy_solver', options={'solver': 'Radau'})"
         if self.looks >= _ENOUGH and 2 * self.beyond > self.looks:
@@ -59,12 +48,6 @@ class StiffnessWatch:
         if steps >= 20 and 3 * rejected > steps:
             return (
                 f"{rejected} of {steps} steps were rejected: the field may be stiff, or jump (name the times in "
-                f"jump_t), or be random between stages (see `draw`): {remedy}"
+                f"jump_t), or be random between stages (see `RandomField`): {remedy}"
             )
         return None
-
-
-def _size(y: Any) -> Tensor:
-    sizes = [torch.linalg.vector_norm(leaf).double() for leaf in leaves_of(y)]
-    size: Tensor = torch.linalg.vector_norm(torch.stack(sizes))
-    return size

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 
 _ROUNDING = 1e-12
@@ -12,6 +13,11 @@ Pairs = tuple[tuple[int, float], ...]
 def pairs(weights: tuple[float, ...]) -> Pairs:
     """Return (index, weight) for the weights that are not zero."""
     return tuple((i, weight) for i, weight in enumerate(weights) if weight != 0.0)
+
+
+def error_weights(b: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the weights of an embedded error estimate, ``b`` error_weights those of the second method."""
+    return tuple(x - y for x, y in zip(b, other, strict=True))
 
 
 @dataclass(frozen=True)
@@ -26,9 +32,12 @@ class Tableau:
         c: Stage times in units of the step; c_i is the sum of row i of ``a``.
         b_error: Weights of an embedded error estimate, b minus those of a second method; they sum to 0.
         embedded_order: Order of that second method.
-        b_dense: Dense output without further evaluations: y(t + theta h) = y + h sum_i b_i(theta) k_i, where row i
-            holds the coefficients of theta, theta^2, ... in b_i(theta); b_i(1) = b_i.
-        dense_order: Order of that dense output.
+        b_dense: Dense output: y(t + theta h) = y + h sum_i b_i(theta) k_i, where row i holds the coefficients of theta,
+            theta^2, ... in b_i(theta); b_i(1) = b_i. The rows of the stages come first, then those of ``a_dense``.
+        a_dense: Further stages that dense output alone needs, to be evaluated in steps that contain an output; row i
+            holds the weights of the stages and of the i further ones before it.
+        c_dense: Their times in units of the step.
+        dense_order: Order of the dense output, as of a method: the error within one step falls as h^(q + 1).
 
     Raises:
         ValueError: The numbers contradict each other.
@@ -42,6 +51,8 @@ class Tableau:
     b_error: tuple[float, ...] | None = None
     embedded_order: int = 0
     b_dense: tuple[tuple[float, ...], ...] | None = None
+    a_dense: tuple[tuple[float, ...], ...] = ()
+    c_dense: tuple[float, ...] = ()
     dense_order: int = 0
     stage_pairs: tuple[tuple[float, "Pairs"], ...] = field(init=False, repr=False, compare=False)
     """For each stage after the first: its time c_i and the (stage, weight) pairs of row i that are not zero."""
@@ -51,6 +62,9 @@ class Tableau:
     """The (stage, weight) pairs of ``b`` that are not zero."""
     error_pairs: "Pairs" = field(init=False, repr=False, compare=False)
     """The same of ``b_error``; empty where there is none."""
+    dense_pairs: tuple[tuple[float, "Pairs"], ...] = field(init=False, repr=False, compare=False)
+    """The time and the pairs of each row of ``a_dense``, as `stage_pairs` has them of ``a``."""
+    _dense_from_end: tuple[tuple[float, ...], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         sizes = (len(self.a), len(self.b), len(self.c))
@@ -59,28 +73,47 @@ class Tableau:
                 f"tableau {self.name!r}: a has {sizes[0]} rows, b {sizes[1]} and c {sizes[2]} numbers; "
                 "give all of them, and b_error, one entry per stage"
             )
-        for i, (row, node) in enumerate(zip(self.a, self.c, strict=True)):
-            if len(row) != i:
-                raise ValueError(
-                    f"tableau {self.name!r}: row {i} of a has {len(row)} numbers, an explicit method has {i}"
-                )
-            self._must_sum(f"row {i} of a", row, node)
+        self._must_be_explicit("a", self.a, self.c, 0)
         self._must_sum("b", self.b, 1.0)
         if self.b_error is not None:
             self._must_sum("b_error", self.b_error, 0.0)
-        if self.b_dense is not None:
-            if len(self.b_dense) != len(self.b):
-                raise ValueError(
-                    f"tableau {self.name!r}: b_dense has {len(self.b_dense)} rows for {len(self.b)} stages: "
-                    "give one row per stage"
-                )
-            for i, (row, weight) in enumerate(zip(self.b_dense, self.b, strict=True)):
-                self._must_sum(f"row {i} of b_dense", row, weight)
+        self._check_dense()
         # The loops run over these: zeros would cost an operation on the state each.
         object.__setattr__(self, "stage_pairs", tuple((c, pairs(a)) for c, a in zip(self.c, self.a, strict=True))[1:])
         object.__setattr__(self, "inner_pairs", self.stage_pairs[: self.evaluations - 1])
         object.__setattr__(self, "result_pairs", pairs(self.b))
         object.__setattr__(self, "error_pairs", pairs(self.b_error or ()))
+        further = tuple((c, pairs(a)) for c, a in zip(self.c_dense, self.a_dense, strict=True))
+        object.__setattr__(self, "dense_pairs", further)
+        object.__setattr__(self, "_dense_from_end", tuple(_from_end(row) for row in self.b_dense or ()))
+
+    def _check_dense(self) -> None:
+        rows, further = len(self.b_dense or ()), len(self.a_dense)
+        if len(self.c_dense) != further or (further and self.b_dense is None):
+            raise ValueError(
+                f"tableau {self.name!r}: a_dense has {further} rows, c_dense {len(self.c_dense)} numbers and b_dense "
+                f"{rows} rows: give one entry of each per further stage"
+            )
+        self._must_be_explicit("a_dense", self.a_dense, self.c_dense, self.stages)
+        if self.b_dense is None:
+            return
+        if rows != self.stages + further:
+            raise ValueError(
+                f"tableau {self.name!r}: b_dense has {rows} rows for {self.stages + further} stages: "
+                "give one row per stage"
+            )
+        for i, (row, weight) in enumerate(zip(self.b_dense, self._all_weights, strict=True)):
+            self._must_sum(f"row {i} of b_dense", row, weight)
+
+    def _must_be_explicit(
+        self, what: str, rows: tuple[tuple[float, ...], ...], nodes: tuple[float, ...], before: int
+    ) -> None:
+        for i, (row, node) in enumerate(zip(rows, nodes, strict=True)):
+            if (wanted := before + i) != len(row):
+                raise ValueError(
+                    f"tableau {self.name!r}: row {i} of {what} has {len(row)} numbers, an explicit method has {wanted}"
+                )
+            self._must_sum(f"row {i} of {what}", row, node)
 
     def _must_sum(self, what: str, numbers: tuple[float, ...], goal: float) -> None:
         if not math.isclose(math.fsum(numbers), goal, abs_tol=_ROUNDING):
@@ -99,15 +132,32 @@ class Tableau:
         return self.c[-1] == 1.0 and self.b[-1] == 0.0 and self.a[-1] == self.b[:-1]
 
     @property
+    def dense_fsal(self) -> bool:
+        """Whether the first of the further stages is the field at the result: the next step can begin with it."""
+        return self.c_dense[:1] == (1.0,) and self.a_dense[0] == self.b
+
+    @property
     def evaluations(self) -> int:
         """Field evaluations per step on a fixed grid, where a last stage that only begins the next step is left out."""
         return self.stages - 1 if self.fsal else self.stages
 
     def dense_weights(self, theta: float) -> Pairs:
-        """Return the (stage, weight) pairs of the dense output at t + theta h, theta in [0, 1]."""
+        """Return the (stage, weight) pairs of the dense output at t + theta h, theta in [0, 1].
+
+        Stages beyond `stages` are the further ones of `dense_pairs`. At 0 no pair is left, at 1 those of ``b`` are.
+        """
         if self.b_dense is None:
             raise ValueError(f"tableau {self.name!r} has no dense output: take a step of size theta h instead")
-        return pairs(tuple(theta * _horner(row, theta) for row in self.b_dense))
+        if theta <= 0.5:
+            return pairs(tuple(theta * _horner(row, theta) for row in self.b_dense))
+        # About the nearer end, since the coefficients of a high order are large and cancel at the other.
+        rows = zip(self._all_weights, self._dense_from_end, strict=True)
+        return pairs(tuple(weight + (theta - 1.0) * _horner(row, theta - 1.0) for weight, row in rows))
+
+    @property
+    def _all_weights(self) -> tuple[float, ...]:
+        """Weights in the result of the stages and the further ones, which have none."""
+        return (*self.b, *(0.0 for _ in self.a_dense))
 
     def stability(self, z: complex) -> complex:
         """Return R(z), the factor by which one step multiplies the solution of y' = (z / h) y."""
@@ -136,3 +186,9 @@ def _horner(coefficients: tuple[float, ...], x: float) -> float:
     for coefficient in reversed(coefficients):
         value = value * x + coefficient
     return value
+
+
+def _from_end(row: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the coefficients of theta - 1, (theta - 1)^2, ... of sum_k row_k theta^k, to the last digit."""
+    powers = range(1, len(row) + 1)
+    return tuple(float(sum(Fraction(x) * math.comb(k, j) for k, x in zip(powers, row, strict=True))) for j in powers)

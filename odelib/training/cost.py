@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from odelib.modes import evaluation
 from odelib.training.tasks import Batch
 
 
@@ -31,13 +32,9 @@ def cost_of(model: nn.Module, batch: Batch) -> Cost:
         model: Has a number ``nfe``.
         batch: The operations are the mean over it, padding included.
     """
-    training = model.training
-    model.eval()
-    try:
-        # The other ways to compute attention are one operation each, which is not counted on every device.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            model(*batch.inputs)
-    finally:
-        model.train(training)
+    # The other ways to compute attention are one operation each, which is not counted on every device.
+    math_only = sdpa_kernel(SDPBackend.MATH)
+    with evaluation(model), torch.no_grad(), math_only, FlopCounterMode(display=False) as counter:
+        model(*batch.inputs)
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return Cost(parameters, cast(float, model.nfe), counter.get_total_flops() / len(batch.inputs[0]))

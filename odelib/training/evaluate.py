@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from odelib.data import ImageData
+from odelib.modes import evaluation
 from odelib.training.checkpoint import load_checkpoint
 from odelib.training.config import TrainConfig, build_model
 from odelib.training.runtime import Runtime
@@ -47,20 +48,15 @@ def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> 
     loss = torch.zeros((), device=runtime.device)
     hits = torch.zeros((), dtype=torch.int64, device=runtime.device)
     count = 0
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                for inputs, targets, part in batch.pieces(runtime.processes):
-                    with runtime.autocast():
-                        logits = model(*inputs)
-                    if part.weight:
-                        loss += loss_of(logits, targets, reduction="sum")
-                        hits += hits_of(logits, targets)
-                count += batch.count
-    finally:
-        model.train(training)
+    with evaluation(model), torch.inference_mode():
+        for batch in batches:
+            for inputs, targets, part in batch.pieces(runtime.processes):
+                with runtime.autocast():
+                    logits = model(*inputs)
+                if part.weight:
+                    loss += loss_of(logits, targets, reduction="sum")
+                    hits += hits_of(logits, targets)
+            count += batch.count
     loss, hits = (runtime.processes.sum(number) for number in (loss, hits))
     return loss.item() / count, hits.item() / count
 

@@ -21,7 +21,7 @@ from odelib.training.evaluate import measure
 from odelib.training.prepare import Prepared, prepare, train_prepared
 from odelib.training.record import read_metrics
 from odelib.training.study import Job
-from odelib.training.swap import swap
+from odelib.training.swap import mean_nfe, swap
 
 JOB, RESULT, FAILURE, ATTEMPTS = "job.json", "result.json", "failure.json", "attempts.jsonl"
 STUDY = "study.yaml"
@@ -158,9 +158,9 @@ def _run(job: Job, folder: Path) -> None:
 
 def _swapped(model: nn.Module, prepared: Prepared, options: Mapping[str, Any]) -> dict[str, float]:
     other = swap(deepcopy(model), **options)
-    loss, accuracy = measure(other, prepared.task.test(), runtime=prepared.runtime)
-    nfe: Any = other.nfe
-    return {"test_accuracy": accuracy, "test_loss": loss, "nfe": float(nfe)}
+    with mean_nfe(other) as nfe:
+        loss, accuracy = measure(other, prepared.task.test(), runtime=prepared.runtime)
+    return {"test_accuracy": accuracy, "test_loss": loss, "nfe": nfe()}
 
 
 def _note_failure(folder: Path, message: str) -> None:

@@ -15,7 +15,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map_only
 
-from odelib.layers import DepthBlock
+from odelib.layers import DepthBlock, TransformerField
 
 
 def shard_model(model: nn.Module, device: torch.device, count: int) -> None:
@@ -41,10 +41,13 @@ def _units(model: nn.Module) -> Iterator[nn.Module]:
     as a whole.
     """
     for block in model.modules():
-        if not isinstance(block, DepthBlock) or not block.called_by_terms:
+        if not isinstance(block, DepthBlock) or block.steps is not None:
+            continue
+        if block.gradient != "backprop" or block.schedule.weights != "piecewise":
             continue
         for field in block.fields:
-            terms: Any = getattr(field, "terms", ())
+            # Not a subclass, such as the fused form: it may use the weights without calling the terms.
+            terms = field.terms if type(field) is TransformerField else ()
             norms = {id(term.norm) for term in terms}
             if len(norms) == len(terms):
                 yield from terms

@@ -1,11 +1,13 @@
 """Another solver on trained weights: other rules, smaller steps, or steps that adapt to a tolerance."""
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import fmean
+
+from torch import nn
 
 from odelib.layers import DepthBlock
-from odelib.layers.context import Context
-from odelib.solvers import Adaptive, solve
+from odelib.solvers import Adaptive
 
 
 def swap(
@@ -27,64 +29,40 @@ def swap(
         ValueError: The rule is unknown, ``refine`` is less than 1, the tolerance is not positive, or the rule has no
             error estimate to adapt by.
     """
-    if tolerance is None:
-        for depth in _blocks(model):
-            depth.swap(step_rule, refine=refine)
-        return model
-    if refine != 1:
+    if tolerance is not None and refine != 1:
         raise ValueError(f"refine is {refine} and tolerance is {tolerance:g}: give one of the two")
-    steps = Adaptive(rtol=tolerance, atol=tolerance)
-    for name, block in list(model.named_children()):
-        if isinstance(block, DepthBlock):
-            setattr(model, name, AdaptiveDepth(block, step_rule or "tsit5", steps))
+    for block in _blocks(model):
+        if tolerance is None:
+            block.swap(step_rule, refine=refine)
+        else:
+            steps = Adaptive(rtol=tolerance, atol=tolerance)
+            block.swap(step_rule or "tsit5", steps=steps, gradient="backprop")
     return model
 
 
 def rule_of(model: nn.Module) -> str:
     """Name of the step rule by which a model is integrated."""
-    adaptive = [module.rule for module in model.modules() if isinstance(module, AdaptiveDepth)]
-    return adaptive[0] if adaptive else _blocks(model)[0].rule.name
+    return _blocks(model)[0].rule.name
+
+
+@contextmanager
+def mean_nfe(model: nn.Module) -> Iterator[Callable[[], float]]:
+    """Context that yields a function: the mean field evaluations of the forward passes in it, rejected steps counted.
+
+    Steps that adapt differ from pass to pass.
+    """
+    blocks = _blocks(model)
+    spent: list[list[float]] = [[] for _ in blocks]
+    hooks = [
+        block.register_forward_hook(lambda block, inputs, output, seen=seen: seen.append(block.nfe))
+        for block, seen in zip(blocks, spent, strict=True)
+    ]
+    try:
+        yield lambda: sum(fmean(seen) for seen in spent if seen)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _blocks(model: nn.Module) -> list[DepthBlock]:
     return [module for module in model.modules() if isinstance(module, DepthBlock)]
-
-
-class AdaptiveDepth(nn.Module):
-    """A depth block whose every interval is solved with adaptive steps, for measuring, not for training.
-
-    Input and output: (batch, tokens, dim). A batch is one system: its samples share their steps.
-
-    Args:
-        block: Fields and schedule.
-        rule: A step rule with an error estimate.
-        steps: Tolerances and controller.
-    """
-
-    def __init__(self, block: DepthBlock, rule: str, steps: Adaptive) -> None:
-        super().__init__()
-        self.block, self.rule, self.steps = block, rule, steps
-        self._evaluations, self._calls = 0.0, 0
-
-    @property
-    def nfe(self) -> float:
-        """Field evaluations per forward pass, rejected steps counted: the mean over all passes so far."""
-        return self._evaluations / max(self._calls, 1)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch tokens dim"],
-        record: list[Tensor] | None = None,
-        *,
-        context: Context | None = None,
-        memory: Context | None = None,
-    ) -> Float[Tensor, "batch tokens dim"]:
-        """Return the state at the end of depth; the arguments are as for `DepthBlock`, and nothing is recorded."""
-        length = self.block.schedule.length
-        for i in range(self.block.schedule.intervals):
-            field = self.block._field(i, context, memory)
-            solution = solve(field, x, (i * length, (i + 1) * length), rule=self.rule, steps=self.steps)
-            x = solution.ys[-1]
-            self._evaluations += solution.stats.nfe
-        self._calls += 1
-        return x

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from odelib.analysis import finite_time_exponents, lyapunov_exponents
-from odelib.solvers import march, step_rule
+from odelib.solvers import integrate, step_rule
 
 F64 = torch.float64
 
@@ -55,7 +55,7 @@ def test_on_a_transformer_the_sum_is_the_rate_of_volume(field, x, rule):
     small = x[:1, :2]
 
     def network(y):
-        return march(field, step_rule(rule), y, t=0.0, h=0.5, steps=2)
+        return integrate(field, step_rule(rule), y, t=0.0, h=0.5, steps=2)
 
     by_steps = lyapunov_exponents(field, small, h=0.5, steps=2, rule=rule, count=32)
     at_once = finite_time_exponents(network, small, 1.0, 32)

@@ -3,7 +3,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from odelib.analysis import convergence_order, global_errors, splitting_defect
-from odelib.layers import Context, DepthBlock, DepthSchedule, Integrand, KeyValueCache, TransformerField
+from odelib.layers import Context, DepthBlock, DepthSchedule, KeyValueCache, TransformerField
 from odelib.solvers import STEP_RULES, Adaptive, Reversible, SolverError, solve, step_rule
 
 F64 = torch.float64
@@ -136,7 +136,7 @@ def test_a_fourier_series_starts_constant_and_depends_on_time_once_trained():
             parameter.add_(1.0)
     moved = TransformerField(16, 2, 2.0).to(F64)
     moved.load_state_dict({n: v - 0.5 for n, v in parts[0].state_dict().items()})
-    torch.testing.assert_close(block._field(0, None, None)(2.0, x), moved(0.0, x))
+    torch.testing.assert_close(block.field_over(0)(2.0, x), moved(0.0, x))
 
 
 @pytest.mark.parametrize("weights", ["linear", "fourier"])
@@ -178,7 +178,7 @@ def test_noise_is_held_over_the_stages_of_a_step(weights):
     count = 1 if weights == "piecewise" else 2
     block = DepthBlock([field] * count, "rk4", DepthSchedule(1, weights=weights), learn_step_size=True)
     x = torch.randn(2, 5, 16, dtype=F64)
-    held = block._field(0, None, None).draw(x)
+    held = block.field_over(0).draw(x)
     torch.testing.assert_close(held(0.0, x), held(0.5, x), rtol=1e-12, atol=1e-12)
     block.eval()
     torch.testing.assert_close(block(x), block(x), rtol=0, atol=0)
@@ -188,7 +188,7 @@ def test_strang_has_order_two_with_midpoint_and_one_with_euler_substeps_where_te
     torch.manual_seed(0)
     field = TransformerField(16, 2, 2.0, cross=True).to(F64)
     x, memory = torch.randn(1, 4, 16, dtype=F64), Context(memory=torch.randn(1, 3, 16, dtype=F64))
-    frozen = Integrand([field], field.given(Context(), memory))
+    frozen = field.bind(memory)
     with torch.no_grad():
         exact = solve(frozen, x, (0.0, 1.0), rule="dopri8", steps=10).ys[-1]
     for rule, order in (("strang(midpoint)", 2), ("strang", 1), ("lie-trotter", 1)):
@@ -209,7 +209,7 @@ def modes(gradient, **options):
 def gradients(block, x, memory):
     x, memory = x.clone().requires_grad_(), memory.clone().requires_grad_()
     torch.manual_seed(1)
-    end = block(x, context=Context(), memory=Context(memory=memory))
+    end = block(x, context=Context(memory=memory))
     return end.detach(), torch.autograd.grad(end.sin().sum(), [x, memory, *block.parameters()])
 
 
@@ -250,7 +250,7 @@ def test_steps_chosen_by_the_error_meet_the_tolerance(rule):
     spent = []
     with torch.no_grad():
         for tolerance in (1e-3, 1e-6):
-            block = DepthBlock(parts, rule, DepthSchedule(2), control=Adaptive(rtol=tolerance, atol=tolerance))
+            block = DepthBlock(parts, rule, DepthSchedule(2), steps=Adaptive(rtol=tolerance, atol=tolerance))
             torch.testing.assert_close(block(x), exact(x), rtol=0, atol=100 * tolerance)
             spent.append(block.nfe)
     assert 0 < spent[0] < spent[1]
@@ -286,7 +286,7 @@ def test_swap_goes_to_chosen_steps_and_back():
 
 
 def test_too_many_steps_are_said_so():
-    block = DepthBlock(fields(1), "dopri5", DepthSchedule(1), control=Adaptive(rtol=1e-12, atol=1e-12, max_steps=2))
+    block = DepthBlock(fields(1), "dopri5", DepthSchedule(1), steps=Adaptive(rtol=1e-12, atol=1e-12, max_steps=2))
     with pytest.raises(SolverError):
         block(torch.randn(1, 4, 16, dtype=F64))
 
@@ -339,10 +339,10 @@ def test_backward_reads_no_values(rule):
             lambda: DepthBlock(fields(1), "euler", DepthSchedule(1), gradient="adjont"),
             "nearest valid name is 'adjoint'",
         ),
-        (lambda: DepthBlock(fields(1), "euler", DepthSchedule(1), control=Adaptive()), "estimates no error"),
+        (lambda: DepthBlock(fields(1), "euler", DepthSchedule(1), steps=Adaptive()), "estimates no error"),
         (
             lambda: DepthBlock(
-                fields(2), "tsit5", DepthSchedule(2, weights="fourier"), control=Adaptive(per_sample=True)
+                fields(2), "tsit5", DepthSchedule(2, weights="fourier"), steps=Adaptive(per_sample=True)
             ),
             "each sample has a time of its own",
         ),

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from odelib.layers import MLP, Context, Integrand, MultiHeadAttention, Term, TransformerField
+from odelib.layers import MLP, Context, FusedTransformerField, MultiHeadAttention, Term, TransformerField
 from odelib.solvers import STEP_RULES, solve, step_rule
 
 F64 = torch.float64
@@ -32,8 +32,8 @@ def copy_attention(ours, theirs):
     theirs.out_proj.load_state_dict(ours.proj.state_dict())
 
 
-def step(field, x, rule="lie-trotter", *contexts):
-    return step_rule(rule).step(Integrand([field], field.given(*contexts)), 0.0, 1.0, x, None)[0]
+def step(field, x, rule="lie-trotter", context=None):
+    return solve(field.bind(context or Context()), x, (0.0, 1.0), rule=rule).ys[-1]
 
 
 @pytest.mark.parametrize("place", ["pre", "post"])
@@ -72,7 +72,7 @@ def test_lie_trotter_step_of_three_terms_equals_pytorchs_decoder_layer():
     mask = torch.tensor([[True] * 4, [True] * 2 + [False] * 2])
     future = torch.ones(5, 5, dtype=torch.bool).triu(1)
     theirs = layer(x, memory, tgt_mask=future, memory_key_padding_mask=~mask)
-    ours = step(field, x, "lie-trotter", Context(), Context(mask, memory))
+    ours = step(field, x, "lie-trotter", Context(memory=memory, memory_mask=mask))
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     assert step_rule("lie-trotter").evaluations(len(field.terms)) == 1
 
@@ -102,9 +102,12 @@ def test_euler_step_with_one_norm_equals_timms_parallel_block(style):
         attention.proj.load_state_dict(theirs.attn_out_proj.state_dict())
         mlp.fc2.load_state_dict(theirs.mlp_out_proj.state_dict())
     x = torch.randn(2, 5, 24, dtype=F64, requires_grad=True)
-    for fuse in (False, True):
-        field.fuse = fuse
-        outs = step(field, x, "euler"), theirs(x, is_causal=not vit)
+    two_products = FusedTransformerField(
+        24, 3, 2.0, norm_place="shared", norm_eps=theirs.in_norm.eps, qkv_bias=not vit, qk_norm=vit, causal=not vit
+    ).to(F64)
+    two_products.load_state_dict(field.state_dict())
+    for form in (field, two_products):
+        outs = step(form, x, "euler"), theirs(x, is_causal=not vit)
         torch.testing.assert_close(*outs, rtol=1e-12, atol=1e-12)
         gradients = [torch.autograd.grad(out.sin().sum(), x)[0] for out in outs]
         torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
@@ -127,8 +130,8 @@ def test_rms_norm_and_swiglu_by_hand():
 def test_the_field_is_the_sum_of_its_terms(place, cross):
     field = make_field(norm_place=place, cross=cross, dropout=0.2)
     x = torch.randn(2, 5, 24, dtype=F64)
-    memory = Context(memory=torch.randn(2, 3, 24, dtype=F64)) if cross else None
-    held = Integrand([field], field.given(Context(), memory)).draw(x)
+    context = Context(memory=torch.randn(2, 3, 24, dtype=F64)) if cross else Context()
+    held = field.bind(context).draw(x)
     torch.testing.assert_close(held(0.0, x), sum(term(0.0, x) for term in held.terms))
 
 
@@ -157,7 +160,7 @@ def test_euler_step_is_the_parallel_layer():
     field = make_field()
     x = torch.randn(2, 5, 24, dtype=F64)
     by_hand = x + field.attention.sublayer(field.attention.norm(x)) + field.mlp.sublayer(field.mlp.norm(x))
-    ours, _, _ = step_rule("euler").step(field, 0.0, 1.0, x, None)
+    ours = step(field, x, "euler")
     torch.testing.assert_close(ours, by_hand)
 
 
@@ -168,7 +171,7 @@ def test_strang_step_is_the_macaron_layer():
     by_hand = x + 0.5 * m(0.0, x)
     by_hand = by_hand + a(0.0, by_hand)
     by_hand = by_hand + 0.5 * m(0.0, by_hand)
-    ours, _, _ = step_rule("strang").step(field, 0.0, 1.0, x, None)
+    ours = step(field, x, "strang")
     torch.testing.assert_close(ours, by_hand)
 
 
@@ -200,6 +203,71 @@ def test_noise_keeps_the_mean_of_a_term():
     assert whole == pytest.approx(0.5 + 0.5 * 0.25**4, abs=0.02), "drop_path takes the whole sample"
 
 
+@pytest.mark.parametrize("rule", ["euler", "lie-trotter"])
+def test_hooks_and_later_changes_reach_a_field_that_is_bound_and_drawn(rule):
+    field, called = make_field(dropout=0.2, cross=True), []
+    context = Context(memory=torch.randn(2, 3, 24, dtype=F64))
+    bound = field.bind(context)
+    for name, part in field.named_modules():
+        part.register_forward_hook(lambda *call, name=name: called.append(name))
+    x = torch.randn(2, 5, 24, dtype=F64)
+    step(field, x, rule, context)
+    expected = {name for name, _ in field.named_modules()} - ({""} if rule == "lie-trotter" else set())
+    assert set(called) == expected
+    with torch.no_grad():
+        field.mlp.sublayer.fc2.bias.add_(1.0)
+    torch.testing.assert_close(bound.mlp(0.0, x), field.mlp(0.0, x), rtol=0, atol=0)
+    assert bound.training == field.training
+    assert [id(weight) for weight in bound.parameters()] == [id(weight) for weight in field.parameters()]
+
+
+def test_binding_and_drawing_leave_the_field_as_it_was():
+    field = make_field(dropout=0.3, cross=True)
+    x, context = torch.randn(2, 5, 24, dtype=F64), Context(memory=torch.randn(2, 3, 24, dtype=F64))
+    held = field.bind(context).draw(x)
+    assert field.attention.keep is None
+    assert field.cross.sublayer.context is None
+    with pytest.raises(ValueError, match="no memory came for a field that reads one"):
+        field(0.0, x)
+    again = field.draw(x).bind(context)  # in the other order
+    again.attention.keep, again.cross.keep, again.mlp.keep = (term.keep for term in held.terms)
+    torch.testing.assert_close(again(0.0, x), held(0.0, x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("part", ["attention", "attention.sublayer", "mlp"])
+def test_what_is_bound_and_drawn_has_effect_where_a_part_was_compiled_or_wrapped(part):
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+
+    x, context = torch.randn(2, 5, 24, dtype=F64), Context(torch.tensor([[True] * 5, [True] * 3 + [False] * 2]))
+
+    def held(field):
+        torch.manual_seed(1)
+        return field.bind(context).draw(x)(0.0, x)
+
+    expected, field = held(make_field(dropout=0.3)), make_field(dropout=0.3)
+    field.get_submodule(part).compile(backend="eager")
+    torch.testing.assert_close(held(field), expected)
+    for wrap in (checkpoint_wrapper, lambda module: torch.compile(module, backend="eager")):
+        field = make_field(dropout=0.3)
+        field.set_submodule(part, wrap(field.get_submodule(part)))
+        torch.testing.assert_close(held(field), expected)
+    field = make_field(dropout=0.3)
+    field.get_submodule(part).forward = lambda *inputs: x
+    with pytest.raises(
+        TypeError, match="was replaced on the object, so that what is bound or drawn would have no effect"
+    ):
+        held(field)
+
+
+def test_one_norm_for_all_terms_is_computed_once():
+    for cross in (False, True):
+        field, called = make_field(norm_place="shared", cross=cross), []
+        field.attention.norm.register_forward_hook(lambda *call, called=called: called.append(1))
+        x, context = torch.randn(2, 5, 24, dtype=F64), Context(memory=torch.randn(2, 3, 24, dtype=F64))
+        field.bind(context if cross else Context())(0.0, x)
+        assert len(called) == 1
+
+
 def test_gradients_pass_gradcheck():
     field = make_field(dim=4, num_heads=2)
     x = torch.randn(1, 3, 4, dtype=F64, requires_grad=True)
@@ -217,7 +285,9 @@ def test_gradients_pass_gradcheck():
         (lambda: TransformerField(8, 2, norm_place="first"), "unknown norm_place 'first'"),
         (lambda: TransformerField(8, 2, activation="relu"), "unknown activation 'relu'"),
         (lambda: TransformerField(8, 2, cross=True)(0.0, torch.ones(1, 2, 8)), "no memory came"),
-        (lambda: TransformerField(8, 2).given(memory=Context(memory=torch.ones(1, 2, 8))), "a memory came for a field"),
+        (lambda: TransformerField(8, 2).bind(Context(memory=torch.ones(1, 2, 8))), "a memory came for a field"),
+        (lambda: FusedTransformerField(8, 2, norm_place="post"), "only a sum of attention and MLP, normalised before"),
+        (lambda: FusedTransformerField(8, 2, cross=True), "only a sum of attention and MLP, normalised before"),
     ],
 )
 def test_bad_sizes_are_refused(make, sentence):

@@ -2,22 +2,28 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from odelib.layers import Context, TransformerField, fuse_if_faster
+from odelib.layers import Context, DepthBlock, DepthSchedule, FusedTransformerField, TransformerField
 from odelib.layers import fused as module
 
 F64 = torch.float64
 TOLERANCE = {torch.float32: 1e-6, F64: 1e-13, torch.bfloat16: 2e-2}
 
 
-def values_and_gradients(field, x, context, fuse):
-    field.fuse = fuse
+def both(*sizes, **options):
+    """A field in its two forms, with the same weights."""
+    plain, fused = TransformerField(*sizes, **options), FusedTransformerField(*sizes, **options)
+    fused.load_state_dict(plain.state_dict())
+    return plain, fused
+
+
+def values_and_gradients(field, x, context):
     torch.manual_seed(1)
-    given = field.given(context)
-    given = type(given)(given.contexts, field.noise(x))
+    held = field.bind(context).draw(x)
     field.zero_grad()
     x = x.detach().requires_grad_()
-    out = field(0.0, x, given)
+    out = held(0.0, x)
     out.float().square().mean().backward()
     return out, [x.grad, *(p.grad for p in field.parameters())]
 
@@ -41,19 +47,20 @@ def test_two_products_equal_four(
     heads, tokens, batch, norm, place, activation, qkv_bias, qk_norm, causal, padded, dropout, dtype
 ):
     torch.manual_seed(0)
-    field = TransformerField(
+    plain, fused = both(
         16, heads, 2.0, norm=norm, norm_place=place, activation=activation, qkv_bias=qkv_bias, qk_norm=qk_norm,
         causal=causal, dropout=dropout, drop_path=dropout / 2,
     )  # fmt: skip
     with torch.no_grad():  # gains other than 1 and shifts other than 0
-        for parameter in field.parameters():
+        for parameter in plain.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    field.to(dtype)
+    fused.load_state_dict(plain.state_dict())
+    plain.to(dtype), fused.to(dtype)
     x = torch.randn(batch, tokens, 16, dtype=dtype)
     mask = torch.arange(tokens) < torch.randint(1, tokens + 1, (batch, 1))
     context = Context(mask=mask if padded else None)
-    four, gradients = values_and_gradients(field, x, context, fuse=False)
-    two, fused_gradients = values_and_gradients(field, x, context, fuse=True)
+    four, gradients = values_and_gradients(plain, x, context)
+    two, fused_gradients = values_and_gradients(fused, x, context)
     rtol = TOLERANCE[dtype]
     torch.testing.assert_close(two, four, rtol=rtol, atol=rtol * float(four.detach().abs().max().clamp(min=1)))
     for ours, theirs in zip(fused_gradients, gradients, strict=True):
@@ -61,44 +68,50 @@ def test_two_products_equal_four(
 
 
 def test_the_state_dict_is_the_same():
-    field = TransformerField(16, 2)
-    names = list(field.state_dict())
-    field.fuse = True
-    assert list(field.state_dict()) == names
+    for place in ("pre", "shared"):
+        plain, fused = both(16, 2, norm_place=place)
+        assert list(fused.state_dict()) == list(plain.state_dict())
+        assert list(fused.bind(Context()).state_dict()) == list(plain.state_dict())
 
 
-@pytest.mark.parametrize(("seconds", "chosen"), [((2.0, 1.0), True), ((1.0, 2.0), False), ((1.0, 1.0), False)])
-def test_the_faster_form_is_chosen(monkeypatch, seconds, chosen):
-    model = torch.nn.ModuleList([TransformerField(16, 2), TransformerField(16, 2, cross=True)])
-    monkeypatch.setattr(module, "_seconds", lambda call: seconds[call()])
-    assert fuse_if_faster(model, lambda: model[0].fuse, repeats=2) == seconds
-    assert model[0].fuse is chosen
-    assert model[1].fuse is False, "a field of three terms stays as it is"
+def test_unbound_and_bound_are_the_same_and_follow_the_weights():
+    plain, fused = both(16, 2)
+    x = torch.randn(2, 5, 16)
+    with torch.no_grad():
+        for field in (plain, fused):
+            field.attention.norm.weight.mul_(2.0)
+    for form in (fused, fused.bind(Context())):
+        torch.testing.assert_close(form(0.0, x), plain(0.0, x), rtol=1e-5, atol=1e-6)
 
 
-def test_forms_that_cannot_be_fused_are_refused():
-    field = TransformerField(16, 2, norm_place="post")
-    field.fuse = True
-    with pytest.raises(ValueError, match="only a sum of attention and MLP, normalised before"):
+class Adapted(nn.Linear):
+    """A linear map with something added."""
+
+    def forward(self, x):
+        return super().forward(x) + 1.0
+
+
+@pytest.mark.parametrize("part", ["attention.sublayer.qkv", "attention.sublayer.proj", "mlp.sublayer.fc1"])
+@pytest.mark.parametrize("hook", [False, True])
+def test_what_would_have_no_effect_is_refused(part, hook):
+    field = FusedTransformerField(16, 2)
+    linear = field.get_submodule(part)
+    if hook:
+        linear.register_forward_hook(lambda module, inputs, out: out + 1.0)
+    else:
+        field.set_submodule(part, Adapted(linear.in_features, linear.out_features))
+    with pytest.raises(TypeError, match=r"would have no effect: choose the field 'transformer'"):
         field(0.0, torch.ones(1, 2, 16))
-    with pytest.raises(ValueError, match="0 fields of the model can be fused"):
-        fuse_if_faster(field, lambda: None)
-    with pytest.raises(ValueError, match="0 repeats were asked for"):
-        fuse_if_faster(TransformerField(16, 2), lambda: None, repeats=0)
 
 
 @pytest.mark.parametrize(("rule", "steps"), [("euler", 1), ("rk4", 3), ("reversible(heun)", 2)])
 def test_weights_are_folded_once_per_interval(monkeypatch, rule, steps):
-    from odelib.layers import DepthBlock, DepthSchedule, depth
-
-    folds = []
-    monkeypatch.setattr(depth, "fold", lambda field: folds.append(field) or module.fold(field))
-    block = DepthBlock([TransformerField(16, 2, dropout=0.2) for _ in range(2)], rule, DepthSchedule(2, steps))
-    x, results = torch.randn(2, 5, 16), []
-    for fuse in (False, True):
-        for field in block.fields:
-            field.fuse = fuse
-        block.zero_grad()
+    folds, fold = [], module.fold
+    monkeypatch.setattr(module, "fold", lambda field: folds.append(field) or fold(field))
+    results, x = [], torch.randn(2, 5, 16)
+    torch.manual_seed(0)
+    for fields in zip(*(both(16, 2, dropout=0.2) for _ in range(2)), strict=True):
+        block = DepthBlock(fields, rule, DepthSchedule(2, steps))
         torch.manual_seed(0)
         out = block(x)
         out.square().mean().backward()
@@ -106,3 +119,18 @@ def test_weights_are_folded_once_per_interval(monkeypatch, rule, steps):
     assert folds == list(block.fields)
     for four, two in zip(*results, strict=True):
         torch.testing.assert_close(two, four, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("weights", ["piecewise", "linear", "fourier"])
+@pytest.mark.parametrize("gradient", ["backprop", "checkpoint", "reversible", "adjoint"])
+def test_it_is_the_plain_field_under_every_schedule_and_gradient_mode(weights, gradient):
+    torch.manual_seed(0)
+    results, x = [], torch.randn(2, 5, 16, dtype=F64)
+    for fields in zip(*(both(16, 2, 2.0) for _ in range(3)), strict=True):
+        schedule = DepthSchedule(3 - (weights == "linear"), 2, 0.5, weights=weights)
+        block = DepthBlock(fields, "midpoint", schedule, learn_step_size=True, gradient=gradient).to(F64)
+        out = block(x)
+        out.sin().sum().backward()
+        results.append([out, *(p.grad for p in block.parameters())])
+    for four, two in zip(*results, strict=True):
+        torch.testing.assert_close(two, four, rtol=1e-10, atol=1e-12)

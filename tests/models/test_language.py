@@ -4,15 +4,24 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from odelib.models import CausalLM, CausalLMConfig, TextClassifier, TextClassifierConfig
+from odelib.models import (
+    CausalLM,
+    CausalLMConfig,
+    EncoderDecoder,
+    EncoderDecoderConfig,
+    TextClassifier,
+    TextClassifierConfig,
+)
 
 SMALL = CausalLMConfig(dim=16, num_heads=2, mlp_ratio=2.0, intervals=2, vocab_size=11, max_tokens=12)
 CLASSIFIER = TextClassifierConfig(dim=16, num_heads=2, mlp_ratio=2.0, intervals=2, vocab_size=11, max_tokens=12)
+TRANSLATION = EncoderDecoderConfig(dim=16, num_heads=2, mlp_ratio=2.0, intervals=2, vocab_size=11, max_tokens=12)
 
 RULES = [
     {"step_rule": "lie-trotter"},
     {"step_rule": "euler"},
     {"step_rule": "euler", "norm_place": "shared", "positions": "rotary"},
+    {"step_rule": "euler", "positions": "rotary", "rotary_dim": 4, "proj_bias": False, "head_bias": True},
     {"step_rule": "strang(midpoint)", "norm": "rms", "activation": "swiglu"},
     {"step_rule": "rk4", "intervals": 1, "steps": 3},
     {"step_rule": "heun", "weights": "linear", "learn_step_size": True, "positions": "rotary"},
@@ -92,6 +101,49 @@ def test_every_configuration_learns_a_rule(changes):
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_bias_of_the_head_is_added_to_the_logits(tied):
+    model = make(replace(SMALL, tied=tied, head_bias=True))
+    bias = model.head_bias if tied else model.head.bias
+    tokens = torch.randint(11, (2, 5))
+    before = model(tokens)
+    with torch.no_grad():
+        bias.add_(torch.arange(11))
+    torch.testing.assert_close(model(tokens), before + torch.arange(11))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"dim": 18, "num_heads": 2}, "a head is 9 wide: choose dim / num_heads even"),
+        ({"rotary_dim": 3}, "rotary_dim is 3 where a head is 8 wide"),
+        ({"rotary_dim": 10}, "rotary_dim is 10 where a head is 8 wide"),
+        ({"rotary_dim": 4, "positions": "learned"}, "rotary_dim is 4, but positions are 'learned': write positions="),
+        ({"rotary_base": 0.0}, "rotary_base is 0.0: choose it greater than 0"),
+    ],
+    ids=str,
+)
+def test_rotary_positions_that_cannot_be_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        replace(SMALL, **{"positions": "rotary", **changes})
+    if changes.get("positions") != "learned":
+        with pytest.raises(ValueError, match=sentence):
+            replace(CLASSIFIER, **{"positions": "rotary", **changes})
+
+
+@pytest.mark.parametrize("kind", ["language", "classifier", "translation"])
+@pytest.mark.parametrize("changes", [{"rotary_dim": 2}, {"rotary_base": 3.0}], ids=str)
+def test_every_model_of_text_turns_as_its_configuration_says(kind, changes):
+    make = {"language": CausalLM, "classifier": TextClassifier, "translation": EncoderDecoder}[kind]
+    config = {"language": SMALL, "classifier": CLASSIFIER, "translation": TRANSLATION}[kind]
+    inputs = (torch.arange(8)[None],) * (2 if kind == "translation" else 1)
+    outs = []
+    for options in ({}, changes):
+        torch.manual_seed(0)
+        outs.append(make(replace(config, positions="rotary", **options))(*inputs))
+    assert not torch.allclose(*outs, rtol=1e-4)
 
 
 def test_padding_changes_no_class():

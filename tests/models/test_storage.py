@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from odelib.models import (
     CausalLM,
@@ -30,6 +31,8 @@ CASES = [
     (ViT, ViTConfig(**TINY, pool="class", norm_place="shared", step_rule="rk4", qkv_bias=False), (IMAGES,)),
     (CausalLM, CausalLMConfig(**TEXT, weights="linear", learn_step_size=True), (TOKENS,)),
     (CausalLM, CausalLMConfig(**TEXT, weights="fourier", tied=False, positions="rotary", norm="rms"), (TOKENS,)),
+    (CausalLM, CausalLMConfig(**TEXT, positions="rotary", rotary_dim=4, rotary_base=500.0, head_bias=True), (TOKENS,)),
+    (CausalLM, CausalLMConfig(**TEXT, tied=False, head_bias=True, qkv_bias=False, proj_bias=False), (TOKENS,)),
     (TextClassifier, TextClassifierConfig(**TEXT, activation="swiglu", qk_norm=True), (TOKENS,)),
     (EncoderDecoder, EncoderDecoderConfig(**TEXT, step_rule="strang(midpoint)", step_size=0.5), (TOKENS, TOKENS)),
 ]
@@ -57,6 +60,64 @@ def test_a_saved_model_comes_back(kind, config, inputs, tmp_path):
     assert head["versions"]["torch"] == torch.__version__
 
 
+def same_files(one, other):
+    assert (one / "config.json").read_text() == (other / "config.json").read_text()
+    weights, others = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def average(model):
+    return torch.optim.swa_utils.AveragedModel(model)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.compile,
+        torch.nn.DataParallel,
+        average,
+        lambda model: torch.compile(torch.nn.DataParallel(model)),
+        lambda model: torch.nn.DataParallel(torch.compile(model)),
+    ],
+)
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_wrapped_model_is_saved_as_the_model(wrap, tied, tmp_path):
+    model = make(CausalLM, CausalLMConfig(**TEXT, tied=tied, norm_place="shared"))
+    save_pretrained(model, tmp_path / "plain")
+    save_pretrained(wrap(model), tmp_path / "wrapped")
+    same_files(tmp_path / "plain", tmp_path / "wrapped")
+    assert torch.equal(load_pretrained(tmp_path / "wrapped")(TOKENS), model(TOKENS))
+
+
+def test_a_model_with_compiled_parts_is_saved_as_the_model(tmp_path):
+    model = make(ViT, ViTConfig(**TINY))
+    expected = model(IMAGES)
+    save_pretrained(model, tmp_path / "plain")
+    for i, field in enumerate(model.depth.fields):
+        model.depth.fields[i] = torch.compile(field)
+    model.head = torch.compile(model.head)
+    save_pretrained(model, tmp_path / "parts")
+    same_files(tmp_path / "plain", tmp_path / "parts")
+    assert torch.equal(load_pretrained(tmp_path / "parts")(IMAGES), expected)
+
+
+def test_weights_under_the_names_of_a_wrapper_are_read(tmp_path):
+    model = make(ViT, ViTConfig(**TINY))
+    save_pretrained(model, tmp_path)
+    state = {f"_orig_mod.{name}": tensor for name, tensor in model.state_dict().items()}
+    storage.save_file(state, tmp_path / "model.safetensors")
+    assert torch.equal(load_pretrained(tmp_path)(IMAGES), model(IMAGES))
+
+
+def test_shapes_are_checked_against_the_model_in_a_wrapper():
+    model = torch.compile(make(ViT, ViTConfig(**TINY)))
+    shapes = {name: tuple(tensor.shape) for name, tensor in model._orig_mod.state_dict().items()}
+    storage.check_shapes(shapes, model, "here")
+    with pytest.raises(ValueError, match="num_classes is 7 in the weights and 10"):
+        storage.check_shapes({**shapes, "head.weight": (7, 16), "head.bias": (7,)}, model, "here")
+
+
 @pytest.mark.parametrize("config", [config for _, config, _ in CASES], ids=lambda config: type(config).__name__)
 def test_configurations_go_to_json_and_yaml_and_back(config):
     for write, read in ((json.dumps, json.loads), (yaml.safe_dump, yaml.safe_load)):
@@ -76,6 +137,7 @@ def test_configurations_go_to_json_and_yaml_and_back(config):
         ({"patch_size": 4, "stem": "conv"}, "stem is patch in the weights and conv"),
         ({"pool": "class"}, "pool is mean in the weights and class"),
         ({"qkv_bias": False}, "qkv_bias is True in the weights and False"),
+        ({"proj_bias": False}, "proj_bias is True in the weights and False"),
         ({"qk_norm": True}, "qk_norm is False in the weights and True"),
         ({"learn_step_size": True}, "depth.log_scale is absent.*learn_step_size is False in the weights and True"),
         ({"norm": "rms"}, r"norm.bias is \(16,\), expected absent.*another architecture"),
@@ -169,6 +231,10 @@ def test_a_full_disk_leaves_the_model_before(tmp_path, monkeypatch):
 def test_other_modules_and_cards_are_refused(tmp_path):
     with pytest.raises(ValueError, match="unknown kind of model 'Linear'"):
         save_pretrained(torch.nn.Linear(1, 1), tmp_path)
+    with pytest.raises(ValueError, match="unknown kind of model 'Linear'"):
+        save_pretrained(torch.compile(torch.nn.Linear(1, 1)), tmp_path)
+    with pytest.raises(ValueError, match=r"this ViT has no configuration of odelib\.models"):
+        save_pretrained(type("ViT", (torch.nn.Linear,), {})(1, 1), tmp_path)
     with pytest.raises(ValueError, match="the card cannot be written as JSON"):
         save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path, {"data": torch.ones(1)})
     assert list(tmp_path.iterdir()) == []

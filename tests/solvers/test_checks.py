@@ -60,13 +60,6 @@ def test_adaptive_steps_need_an_error_estimate(rule):
         solve(field, Y0, (0.0, 1.0), rule=rule, steps=Adaptive())
 
 
-@pytest.mark.parametrize("options", [{"rule": "strang"}, {"rule": "reversible(rk4)"}, {"gradient": "reversible"}])
-def test_two_sided_grids_need_a_runge_kutta_rule(options):
-    grid = Grid(step_size=0.5, two_sided=True)
-    with pytest.raises(ValueError, match="does not know the two sides of a jump: take a Runge-Kutta rule"):
-        solve(Sum(decay, decay), Y0, (0.0, 1.0), steps=grid, **options)
-
-
 def test_an_unknown_rule_names_the_nearest():
     with pytest.raises(ValueError, match="unknown step rule 'dopri55': the nearest valid name is 'dopri5'"):
         solve(decay, Y0, (0.0, 1.0), rule="dopri55")

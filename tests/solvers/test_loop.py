@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from odelib.solvers import STEP_RULES, Sum, march, solve, step_rule
+from odelib.solvers import STEP_RULES, RandomField, Sum, integrate, solve, step_rule
 
 
 def decay(t, y):
@@ -61,7 +61,7 @@ def test_no_times_and_no_steps_are_refused():
 
 
 def test_randomness_is_drawn_once_per_step():
-    class Noisy:
+    class Noisy(RandomField):
         draws = 0
 
         def draw(self, y):
@@ -74,7 +74,7 @@ def test_randomness_is_drawn_once_per_step():
 
     field = Noisy()
     record = []
-    march(field, step_rule("rk4"), torch.zeros(2), t=0.0, h=0.5, steps=3, record=record)
+    integrate(field, step_rule("rk4"), torch.zeros(2), t=0.0, h=0.5, steps=3, record=record)
     assert field.draws == 3
     assert len(record) == 3
 
@@ -86,7 +86,7 @@ def test_the_field_sees_the_stage_times():
         seen.append(t)
         return y
 
-    march(field, step_rule("rk4"), torch.ones(1), t=1.0, h=0.5, steps=2)
+    integrate(field, step_rule("rk4"), torch.ones(1), t=1.0, h=0.5, steps=2)
     assert seen == [1.0, 1.25, 1.25, 1.5, 1.5, 1.75, 1.75, 2.0]
 
 

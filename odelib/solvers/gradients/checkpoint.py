@@ -1,0 +1,164 @@
+"""Checkpoints: keep some states, and take the steps between them again with a graph on the way back."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.names import choose
+from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
+from odelib.solvers.loop import Problem, Taken, follow
+from odelib.solvers.outputs import Collector, Mark, Outputs, state_at
+from odelib.solvers.randomness import Draws
+from odelib.solvers.state import State, leaves_of, like
+from odelib.solvers.watched import Counts
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Keep states, take the steps again on the way back: the same gradient, about a third more time.
+
+    Griewank and Walther 2000 (doi 10.1145/347837.347846) study the best placing of the states.
+
+    Attributes:
+        segments: How many states are kept: None for one per step, "sqrt" for about the root of their number, or a
+            number, of which up to twice as many are kept where the number of steps is not known beforehand.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+
+    segments: int | str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.segments, str):
+            choose(self.segments, ("sqrt",), "number of segments")
+        elif self.segments is not None and self.segments < 1:
+            raise ValueError(f"segments is {self.segments}: keep at least 1 state")
+
+
+class Recorded:
+    """A solve whose steps can be taken again.
+
+    Args:
+        problem: The problem; its field is under watch.
+        form: The initial state, for its form.
+        parameters: The tensors that the field depends on.
+        counts: Where the cost of the way there is noted.
+        outputs: Where the outputs go.
+    """
+
+    def __init__(
+        self, problem: Problem, form: State, parameters: tuple[Tensor, ...], counts: Counts, outputs: Outputs
+    ) -> None:
+        self.problem, self.form, self.parameters, self.counts = problem, form, parameters, counts
+        self.draws = Draws(problem.field, record=True)
+        self.outputs = outputs
+        self.path: list[tuple[float, float, float]] = []
+
+    def forward(self, y0: State) -> list[State]:
+        """Solve without a graph, keep what `keep` says, return the outputs."""
+        seen = Collector(self.problem, self.outputs, self.keep)
+        follow(self.problem, y0, self.draws, self.counts, seen.look, seen.probe)
+        # The outputs will hold this object by the graph: it must not hold them.
+        states, self.outputs.states = self.outputs.states, []
+        return states
+
+    def keep(self, number: int, taken: Taken) -> None:
+        """Note a step."""
+        self.path.append((taken.t, taken.h, taken.end))
+
+    def again(self, number: int, y: State, carry: Any, before: Any) -> tuple[Taken, Any]:
+        """Take a step again from state ``y``; return it, and its field as it was drawn.
+
+        Args:
+            number: Its number.
+            y: State at its beginning.
+            carry: What the step before it left, if anything is known of that.
+            before: The drawn field of the step before it, likewise.
+        """
+        t, h, end = self.path[number]
+        rule, held = self.problem.rule, self.draws.again(number, y)
+        seen = self.problem.within(held, t, h, end, y)
+        if held is not before or self.problem.is_jump(t):
+            carry = rule.init(seen, t, y, carry)
+        return Taken(rule, seen, t, h, end, y, carry, rule.step(seen, t, h, y, carry), self.problem.interpolation), held
+
+
+class Replay(Recorded):
+    """Keeps the states at the beginnings of segments, and takes each segment again with a graph on the way back.
+
+    Args:
+        mode: How many states are kept.
+        *recorded: See `Recorded`.
+
+    Raises:
+        ValueError: The rule goes on from more than one state.
+    """
+
+    def __init__(self, mode: Checkpoint, *recorded: Any) -> None:
+        super().__init__(*recorded)
+        rule = self.problem.rule
+        if not rule.one_step:
+            remedy = "choose 'reversible', which keeps none, or 'backprop'" if rule.invertible else "choose 'backprop'"
+            raise ValueError(
+                f"gradient='checkpoint' keeps one state per step, and {rule.name!r} goes on from more: {remedy}"
+            )
+        self.mode = mode
+        self.stride = 1
+        self.starts: list[State] = []
+        if isinstance(mode.segments, int) and isinstance(self.problem.steps, int):
+            total = self.problem.steps * (len(self.problem.times) - 1)
+            self.stride = math.ceil(total / mode.segments)
+
+    def keep(self, number: int, taken: Taken) -> None:
+        """Note a step, and its state if a segment begins here."""
+        super().keep(number, taken)
+        if number % self.stride:
+            return
+        # Detached: a state that is also an output must not hold the graph that holds it.
+        self.starts.append(like(taken.y0, [leaf.detach() for leaf in leaves_of(taken.y0)]))
+        if self._too_many():
+            self.starts = self.starts[::2]
+            self.stride *= 2
+
+    def _too_many(self) -> bool:
+        if self.mode.segments is None:
+            return False
+        return len(self.starts) > 2 * (self.mode.segments if isinstance(self.mode.segments, int) else self.stride)
+
+    def backward(self, outputs: list[State], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], Sums]:
+        """Take the segments again, the last first."""
+        sums, marks = Sums(self.parameters), self.outputs.by_step()
+        count = len(leaves_of(self.form))
+        bar: list[Tensor | None] = [None] * count
+        for segment in reversed(range(len(self.starts))):
+            first = segment * self.stride
+            steps = range(first, min(first + self.stride, len(self.path)))
+            start = [leaf.detach().requires_grad_() for leaf in leaves_of(self.starts[segment])]
+            with torch.enable_grad():
+                ends, wanted = self._segment(steps, like(self.form, start), marks)
+            heads, tails = list(leaves_of(ends)), bar
+            for number, state in wanted:
+                heads = [*heads, *leaves_of(state)]
+                tails = [*tails, *grads[number]]
+            found = vjp(heads, [*start, *self.parameters], tails)
+            bar = list(found[:count])
+            sums.add(found[count:])
+            # Not to be kept while the next segment is taken.
+            del ends, wanted, heads, tails, found
+        return zeros_if_none(bar, leaves_of(self.form)), sums
+
+    def _segment(
+        self, steps: range, y: State, marks: dict[int, list[tuple[int, Mark]]]
+    ) -> tuple[State, list[tuple[int, State]]]:
+        """Take some steps again; return the last state, and the outputs on the way with their numbers."""
+        carry = held = None
+        wanted: list[tuple[int, State]] = []
+        for number in steps:
+            taken, held = self.again(number, y, carry, held)
+            wanted += [(i, state_at(taken, mark)) for i, mark in marks.get(number, ())]
+            y, carry = taken.y1, taken.step.carry
+        return y, wanted

@@ -1,0 +1,42 @@
+"""The gradient modes by name."""
+
+from dataclasses import dataclass
+
+from odelib.names import choose
+from odelib.solvers.gradients.adjoint import Adjoint
+from odelib.solvers.gradients.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Backprop:
+    """Differentiate the steps as they were taken; memory grows with their number. Second derivatives work."""
+
+
+@dataclass(frozen=True)
+class SteppingBack:
+    """Take invertible steps back: their exact gradient, in memory that does not grow with their number.
+
+    A rule that is not invertible becomes the base of `odelib.solvers.Reversible`: so the forward values are those of
+    another method of the same order, and a step costs twice as many evaluations.
+    """
+
+
+Gradient = Backprop | Checkpoint | Adjoint | SteppingBack
+"""A gradient mode."""
+
+GRADIENTS: dict[str, Gradient] = {
+    "backprop": Backprop(),
+    "checkpoint": Checkpoint(),
+    "adjoint": Adjoint(),
+    "reversible": SteppingBack(),
+}
+"""The gradient modes by name."""
+
+
+def gradient_mode(gradient: str | Gradient) -> Gradient:
+    """Return the mode of a name; a mode is returned as it is.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
+    return GRADIENTS[choose(gradient, GRADIENTS, "gradient mode")] if isinstance(gradient, str) else gradient

@@ -1,0 +1,201 @@
+"""The node of the graph that a solve is in all modes but backpropagation, and what its ways back share."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from odelib.solvers.field import Field, is_split, terms_of
+from odelib.solvers.state import State, leaves_of, like
+from odelib.solvers.times import without_derivative
+
+_SECOND = "second derivatives are known in gradient='backprop' only: choose it, or differentiate once"
+
+
+@runtime_checkable
+class WayBack(Protocol):
+    """A way to solve and to come back."""
+
+    form: State
+
+    def forward(self, y0: State) -> list[State]:
+        """Solve without a graph and return the outputs."""
+        ...
+
+    def backward(self, outputs: list[State], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], "Sums"]:
+        """Return the gradients with respect to the initial state and the parameters."""
+        ...
+
+
+class Sums:
+    """Gradients of the parameters, summed up as they come; None where nothing came."""
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self.totals: list[Tensor | None] = [None] * len(parameters)
+
+    def add(self, grads: Sequence[Tensor | None], scale: float = 1.0) -> None:
+        """Add scale * grads."""
+        for i, grad in enumerate(grads):
+            if grad is None:
+                continue
+            total = self.totals[i]
+            if total is None:
+                self.totals[i] = grad * scale
+            else:
+                total.add_(grad, alpha=scale)
+
+
+class Solve(torch.autograd.Function):
+    """Runs a way back's forward part as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, strategy: WayBack, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the leaves of all outputs, one output after the other."""
+        ctx.autocast = _autocast(tensors[0].device.type)
+        count = len(leaves_of(strategy.form))
+        outputs = strategy.forward(like(strategy.form, tensors[:count]))
+        flat = tuple(leaf for output in outputs for leaf in leaves_of(output))
+        ctx.strategy, ctx.count, ctx.inputs = strategy, count, len(tensors)
+        ctx.save_for_backward(*tensors, *flat)
+        ctx.set_materialize_grads(False)
+        return flat
+
+    @staticmethod
+    def backward(ctx: Any, *flat: Tensor | None) -> tuple[Any, ...]:
+        """Return the gradients of the initial leaves and of the parameters; of these, no derivative is known."""
+        with torch.no_grad():
+            found = Solve._backward(ctx, flat)
+        if torch.is_grad_enabled():
+            behind = [tensor for tensor in (*flat, *ctx.saved_tensors[: ctx.inputs]) if tensor is not None]
+            found = tuple(None if grad is None else without_derivative(grad, behind, _SECOND) for grad in found)
+        return None, *found
+
+    @staticmethod
+    def _backward(ctx: Any, flat: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        strategy, count = ctx.strategy, ctx.count
+        # Reading them all also makes torch complain if one was changed in place since.
+        saved = ctx.saved_tensors[ctx.inputs :]
+        outputs = [like(strategy.form, saved[i : i + count]) for i in range(0, len(saved), count)]
+        grads = [list(flat[i : i + count]) for i in range(0, len(flat), count)]
+        with nullcontext() if ctx.autocast is None else torch.autocast(**ctx.autocast):
+            state, sums = strategy.backward(outputs, grads)
+        return *state, *sums.totals
+
+
+def _autocast(device: str) -> dict[str, Any] | None:
+    """Return the arguments of ``torch.autocast`` that stand for its present state; None where a device has none."""
+    if not torch.amp.is_autocast_available(device):
+        return None
+    enabled = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if enabled else None
+    return {"device_type": device, "enabled": enabled, "dtype": dtype}
+
+
+def vjp(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], grads: Sequence[Tensor | None]
+) -> tuple[Tensor | None, ...]:
+    """Return sum_i grads_i^T d outputs_i / d inputs; None for an input that no output depends on."""
+    live = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
+    if not live:
+        return (None,) * len(inputs)
+    # The graph may reach beyond this step, to what was computed once from a parameter before the solve, and that part
+    # is needed for the other steps too. The step's own part goes with its outputs.
+    heads, tails = zip(*live, strict=True)
+    return torch.autograd.grad(heads, inputs, tails, retain_graph=True, allow_unused=True)
+
+
+def added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Return a + b where None is zero."""
+    return b if a is None else a if b is None else a + b
+
+
+def zeros_if_none(grads: Sequence[Tensor | None], leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients with zeros for None."""
+    return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(grads, leaves, strict=True)]
+
+
+def parameters_of(field: Field, given: Iterable[Tensor] | Tensor | None) -> tuple[Tensor, ...]:
+    """Return the tensors with gradient that a field depends on besides t and y.
+
+    Args:
+        field: The field as it came in.
+        given: The tensors, or the one, if the caller named them.
+
+    Raises:
+        TypeError: None were named, and the field is no module that could be asked.
+    """
+    if isinstance(given, Tensor):
+        given = (given,)
+    if given is None:
+        parts = [field, *(terms_of(field) if is_split(field) else ())]
+        modules = [part for part in parts if isinstance(part, nn.Module)]
+        if not isinstance(field, nn.Module) and len(modules) < max(1, len(parts) - 1):
+            raise TypeError(
+                f"this gradient mode must know the tensors that the field depends on, and {type(field).__name__} is no "
+                "nn.Module that could be asked: pass parameters=(...), or adjoint_params=(...) in odeint_adjoint, () "
+                "if there are none"
+            )
+        given = [tensor for module in modules for tensor in _tensors(module)]
+    return _independent(list({id(tensor): tensor for tensor in given if tensor.requires_grad}.values()))
+
+
+def _independent(given: list[Tensor]) -> tuple[Tensor, ...]:
+    """Return tensors, none computed from another: where one is, those at the beginning of their graphs instead.
+
+    The gradient by what it is computed from would go through it too, and count twice.
+    """
+    computed = [tensor for tensor in given if tensor.grad_fn is not None]
+    if not computed or len(given) == 1:
+        return tuple(given)
+    nodes, begun = _behind([tensor.grad_fn for tensor in computed])
+    inner = {parent for node in nodes for parent, _ in node.next_functions}
+    apart = inner.isdisjoint(tensor.grad_fn for tensor in computed)
+    if apart and {id(tensor) for tensor in begun}.isdisjoint(map(id, given)):
+        return tuple(given)
+    leaves = [tensor for tensor in given if tensor.grad_fn is None]
+    return tuple({id(tensor): tensor for tensor in (*leaves, *begun)}.values())
+
+
+def _behind(roots: Iterable[Any], until: Iterable[Any] = ()) -> tuple[set[Any], list[Tensor]]:
+    """Return the nodes of the graph behind some, but not behind those of ``until``, and the tensors it begins with."""
+    # The nodes themselves: Python makes them anew whenever nobody has them, so their numbers say nothing.
+    seen, nodes, begun = {None, *until}, list(roots), []
+    while nodes:
+        node = nodes.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            begun.append(node.variable)
+        nodes.extend(parent for parent, _ in node.next_functions)
+    return seen - {None}, begun
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """The parameters of a module; of a replica that nn.DataParallel made, the tensors that stand for them."""
+    for part in module.modules():
+        if getattr(part, "_is_replica", False):
+            yield from (value for value in vars(part).values() if isinstance(value, Tensor))
+            former: dict[str, Tensor] = vars(part).get("_former_parameters", {})
+            yield from former.values()
+        else:
+            yield from part.parameters(recurse=False)
+
+
+def missing_among(parameters: Sequence[Tensor], slopes: Sequence[Tensor]) -> str | None:
+    """Return a sentence if slopes depend on a tensor with gradient that is not among the parameters.
+
+    It would silently get no gradient.
+    """
+    named = {id(tensor) for tensor in parameters}
+    _, begun = _behind([slope.grad_fn for slope in slopes], [tensor.grad_fn for tensor in parameters])
+    for leaf in begun:
+        if id(leaf) not in named:
+            return (
+                f"the field depends on a tensor of shape {tuple(leaf.shape)} that requires a gradient and is not among "
+                "its parameters, so it gets none: add it to parameters=(...), adjoint_params=(...) in odeint_adjoint, "
+                "or detach it"
+            )
+    return None

@@ -1,0 +1,143 @@
+"""The field as a solve calls it: evaluations counted, the first value checked, a buffer that is used again copied."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.solvers.field import Field, Time, Tree, Wrapped, is_split, terms_of
+from odelib.solvers.state import is_transformed
+from odelib.solvers.stiffness import StiffnessWatch
+
+Traced = Callable[[Sequence[Tensor], Sequence[Tensor]], object]
+
+
+class Counts:
+    """What a solve has cost so far; see `odelib.solvers.Stats`."""
+
+    def __init__(self) -> None:
+        self.nfe = 0.0
+        self.steps = self.accepted = 0
+        self.sizes: list[float] = []
+        self.watch = StiffnessWatch()
+
+
+class Watched(Wrapped):
+    """A field, or one of its terms, under watch.
+
+    The first value is compared with the state. A field may fill one tensor anew at each call, with ``out=`` or by a
+    CUDA graph; the stages of a step would then all be the last one. So the first value is handed out as a copy, and if
+    the second one lies in the same memory, all others are.
+
+    Args:
+        field: The field.
+        counts: Where evaluations are counted.
+        traced: Called with the leaves of the first value, computed with a graph, and with those of its state, by which
+            a field may differentiate within; None: it is computed as it comes.
+        share: What an evaluation counts: of one of n terms, 1 / n.
+    """
+
+    def __init__(self, field: Field, counts: Counts, traced: Traced | None = None, share: float = 1.0) -> None:
+        super().__init__(field)
+        self.counts, self.traced, self.share = counts, traced, share
+        self._seen: Any = None
+        self._copies: bool | None = None  # not known yet
+        terms = terms_of(field) if is_split(field) else ()
+        self._terms = [Watched(term, counts, traced, share / len(terms)) for term in terms]
+
+    @property
+    def copies(self) -> bool:
+        """Whether the field, or one of its terms, uses memory again that it returned before."""
+        return self._copies is True or any(term.copies for term in self._terms)
+
+    def terms_around(self) -> Sequence[Field]:
+        """Return the terms under watch."""
+        return self._terms
+
+    def around(self, field: Field) -> Field:
+        """Return what the field drew under watch; only the first such field has its value looked at."""
+        drawn = Watched(field, self.counts, self.traced, self.share)
+        if self._copies is False:
+            for part in (drawn, *drawn._terms):
+                part._copies, part.traced = False, None
+        self._copies = False
+        return drawn
+
+    def __call__(self, t: Time, y: Tree) -> Any:
+        """Return the field at (t, y)."""
+        self.counts.nfe += self.share
+        dy = self.field(t, y) if self.traced is None else self._with_graph(t, y, self.traced)
+        return dy if self._copies is False else self._looked_at(y, dy)
+
+    def _with_graph(self, t: Time, y: Any, traced: Traced) -> Any:
+        self.traced = None
+        free = [leaf.detach().requires_grad_() for leaf in _leaves(y)]
+        with torch.enable_grad():
+            dy: Any = self.field(t, free[0] if isinstance(y, Tensor) else tuple(free))
+        check_results(y, dy)
+        traced(_leaves(dy), free)
+        return dy.detach() if isinstance(dy, Tensor) else tuple(leaf.detach() for leaf in dy)
+
+    def _looked_at(self, y: Any, dy: Any) -> Any:
+        if self._copies:
+            return _copied(dy)
+        if self._seen is None:
+            check_results(y, dy)
+            if is_transformed() or any(leaf.requires_grad for leaf in _leaves(dy)):
+                # Autograd refuses out= itself.
+                self._copies = False
+                return dy
+            self._seen = dy
+            return _copied(dy)
+        pairs = zip(_leaves(dy), _leaves(self._seen), strict=True)
+        self._copies = not is_transformed() and any(_memory(new) == _memory(old) for new, old in pairs)
+        self._seen = None
+        return _copied(dy) if self._copies else dy
+
+
+def _leaves(dy: Any) -> Sequence[Tensor]:
+    return (dy,) if isinstance(dy, Tensor) else dy
+
+
+def _copied(dy: Any) -> Any:
+    return dy.clone() if isinstance(dy, Tensor) else tuple(leaf.clone() for leaf in dy)
+
+
+def _memory(leaf: Tensor) -> object:
+    # Of an empty tensor there is nothing to be overwritten.
+    return leaf.untyped_storage()._cdata if leaf.numel() else object()
+
+
+def check_results(y: Any, dy: Any) -> None:
+    """Refuse a value of a field that cannot be the derivative of the state ``y``, a tensor or a tuple of leaves.
+
+    Raises:
+        TypeError: It is no tensor, or of another dtype or device.
+        ValueError: It has another shape.
+    """
+    single = isinstance(y, Tensor)
+    for state, result in zip((y,) if single else y, (dy,) if single else dy, strict=True):
+        _check_result(state, result)
+
+
+def _check_result(y: Tensor, dy: Any) -> None:
+    if not isinstance(dy, Tensor):
+        raise TypeError(f"the field returned a {type(dy).__name__} for a tensor state: return dy/dt as a tensor")
+    if dy.shape != y.shape:
+        raise ValueError(
+            f"the field returned shape {tuple(dy.shape)} for a state of shape {tuple(y.shape)}: "
+            "return dy/dt in the shape of y"
+        )
+    if dy.device != y.device:
+        raise TypeError(
+            f"the field returned a tensor on {dy.device} for a state on {y.device}: keep both on one device"
+        )
+    # Autocast makes a field compute in a lower precision than its state, and that is meant.
+    if dy.dtype != y.dtype and not autocasts(y.device.type):
+        raise TypeError(f"the field returned {dy.dtype} for a state of {y.dtype}: return dy/dt in the dtype of y")
+
+
+def autocasts(device: str) -> bool:
+    """Return whether ``torch.autocast`` is on for a kind of device."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

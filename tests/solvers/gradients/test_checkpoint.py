@@ -1,0 +1,99 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from odelib.solvers import Adaptive, Checkpoint, Grid, RandomField, solve
+
+
+class Swirl(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))
+        self.calls = 0
+
+    def forward(self, t, y):
+        self.calls += 1
+        return torch.tanh(y @ self.weight)
+
+
+class Noisy(Swirl, RandomField):
+    """A field with dropout: a new mask for each step, one mask for all its stages."""
+
+    def draw(self, y):
+        mask = torch.empty_like(y).bernoulli_(0.5)
+        return lambda t, y: mask * self(t, y)
+
+
+@pytest.mark.parametrize("segments", [None, "sqrt", 1, 3, 100])
+@pytest.mark.parametrize(
+    "steps", [7, Grid(step_size=0.15), Adaptive(rtol=1e-4, atol=1e-4)], ids=["steps", "grid", "adaptive"]
+)
+def test_randomness_is_drawn_again_alike(segments, steps):
+    rule, found = "dopri5" if isinstance(steps, Adaptive) else "rk4", []
+    for mode in ("backprop", Checkpoint(segments)):
+        field, y0 = Noisy(), torch.ones(2, 3, requires_grad=True)
+        torch.manual_seed(3)
+        ys = solve(field, y0, (0.0, 0.4, 1.0), rule=rule, steps=steps, gradient=mode).ys
+        after = torch.rand(1)
+        found.append((ys.detach(), after, *torch.autograd.grad(ys.square().sum(), (y0, field.weight))))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    torch.testing.assert_close(found[1][2:], found[0][2:], rtol=1e-5, atol=1e-5)
+
+
+def test_randomness_is_drawn_again_alike_on_the_way_back_of_a_reversible_step():
+    found = []
+    for mode in ("backprop", "reversible"):
+        field, y0 = Noisy().double(), torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+        torch.manual_seed(3)
+        ys = solve(field, y0, (0.0, 0.4, 1.0), rule="reversible(rk4)", steps=7, gradient=mode).ys
+        found.append((ys.detach(), *torch.autograd.grad(ys.square().sum(), (y0, field.weight))))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)
+
+
+def test_the_way_back_leaves_the_random_numbers_as_they_were():
+    field, y0 = Noisy(), torch.ones(2, 3, requires_grad=True)
+    ys = solve(field, y0, (0.0, 1.0), steps=4, gradient="checkpoint").ys
+    before = torch.get_rng_state()
+    ys.sum().backward()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def states_kept(segments, steps):
+    field, y0 = Swirl(), torch.ones(2, 3, requires_grad=True)
+    ys = solve(field, y0, (0.0, 1.0), rule="euler", steps=steps, gradient=Checkpoint(segments)).ys
+    node = ys.grad_fn
+    while not hasattr(node, "strategy"):
+        node = next(edge for edge, _ in reversed(node.next_functions) if edge is not None)
+    return len(node.strategy.starts)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 100, 400])
+def test_as_many_states_are_kept_as_asked(steps):
+    assert states_kept(None, steps) == steps
+    assert states_kept("sqrt", steps) <= 2 * math.sqrt(steps) + 1
+    assert states_kept(5, steps) <= 5
+    assert states_kept(1, steps) == 1
+
+
+def test_where_the_steps_are_not_known_up_to_twice_as_many_are_kept():
+    assert states_kept(5, Grid(step_size=0.01)) <= 10
+    assert 5 < states_kept("sqrt", Grid(step_size=0.01)) <= 21
+
+
+def test_each_step_is_taken_twice_and_no_more():
+    field, y0 = Swirl(), torch.ones(2, 3, requires_grad=True)
+    ys = solve(field, y0, (0.0, 0.5, 1.0), rule="rk4", steps=6, gradient="checkpoint").ys
+    assert field.calls == 48
+    ys.sum().backward()
+    assert field.calls == 96
+
+
+def test_a_reversible_way_back_costs_as_much_as_the_way_there():
+    field, y0 = Swirl(), torch.ones(2, 3, requires_grad=True)
+    ys = solve(field, y0, (0.0, 1.0), rule="rk4", steps=6, gradient="reversible").ys
+    assert field.calls == 48
+    ys.sum().backward()
+    assert field.calls == 96
