@@ -17,7 +17,6 @@ from odelib.solvers.state import State, combine, leaves_of, minus
 from odelib.solvers.step_rule import Step, StepRule
 from odelib.solvers.watched import Counts
 
-
 S = TypeVar("S", Tensor, tuple[Tensor, ...])
 
 
@@ -214,11 +213,7 @@ class Problem:
 
 
 def steps_of(
-    problem: Problem,
-    y: State,
-    draws: Draws,
-    counts: Counts,
-    probe: Callable[[Taken], Sequence[Tensor]] | None = None,
+    problem: Problem, y: State, draws: Draws, counts: Counts, probe: Callable[[Taken], Sequence[Tensor]] | None = None
 ) -> Iterator[tuple[Taken, list[float]]]:
     """Yield each accepted step of a problem from state ``y``, with the numbers that a probe wanted of it.
 

@@ -84,15 +84,7 @@ class Reversible(StepRule):
         return self._back(y1, z, self._change(field, t, h, z)), (z, [])
 
     def pull_back(
-        self,
-        field: Field,
-        t: Time,
-        h: Time,
-        y1: State,
-        carry: Pair,
-        by_y1: Gradients,
-        by_carry: Gradients,
-        pull: Pull,
+        self, field: Field, t: Time, h: Time, y1: State, carry: Pair, by_y1: Gradients, by_carry: Gradients, pull: Pull
     ) -> tuple[State, Pair, Gradients, Gradients]:
         """Take a step back with its gradients, in as many evaluations as it took.
 

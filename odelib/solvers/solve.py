@@ -206,8 +206,11 @@ class _Solver:
         flat = Solve.apply(strategy, *leaves, *parameters)
         return [like(y0, flat[i : i + len(leaves)]) for i in range(0, len(flat), len(leaves))]
 
-    def _missing(self, parameters: Sequence[Tensor], slopes: Sequence[Tensor], state: Sequence[Tensor]) -> None:
-        sentence = missing_among((*parameters, *state), slopes)
+    def _missing(
+        self, parameters: Sequence[Tensor], slopes: Sequence[Tensor], state: Sequence[Tensor], since: Any
+    ) -> None:
+        sentence, captures = missing_among((*parameters, *state), slopes, since)
+        self.counts.captures |= captures
         if sentence is not None and self.strict:
             raise ValueError(sentence)
         if sentence is not None:

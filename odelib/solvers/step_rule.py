@@ -141,15 +141,7 @@ class StepRule:
         raise NotImplementedError(f"{self.name!r} is not invertible: define unstep, or leave invertible False")
 
     def pull_back(
-        self,
-        field: Field,
-        t: Time,
-        h: Time,
-        y1: State,
-        carry: Carry,
-        by_y1: Gradients,
-        by_carry: Gradients,
-        pull: Pull,
+        self, field: Field, t: Time, h: Time, y1: State, carry: Carry, by_y1: Gradients, by_carry: Gradients, pull: Pull
     ) -> tuple[State, Carry, Gradients, Gradients]:
         """Take a step back together with the gradients of its results, for gradient="reversible".
 

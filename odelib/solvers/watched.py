@@ -10,7 +10,7 @@ from odelib.solvers.field import Field, Time, Tree, Wrapped, is_split, terms_of
 from odelib.solvers.state import is_transformed
 from odelib.solvers.stiffness import StiffnessWatch
 
-Traced = Callable[[Sequence[Tensor], Sequence[Tensor]], object]
+Traced = Callable[[Sequence[Tensor], Sequence[Tensor], Any], object]
 
 
 class Counts:
@@ -19,6 +19,7 @@ class Counts:
     def __init__(self) -> None:
         self.nfe = 0.0
         self.steps = self.accepted = 0
+        self.captures = False  # whether the field's graph reaches to nodes that were made before the solve
         self.sizes: list[float] = []
         self.watch = StiffnessWatch()
 
@@ -33,8 +34,9 @@ class Watched(Wrapped):
     Args:
         field: The field.
         counts: Where evaluations are counted.
-        traced: Called with the leaves of the first value, computed with a graph, and with those of its state, by which
-            a field may differentiate within; None: it is computed as it comes.
+        traced: Called with the leaves of the first value, computed with a graph; with those of its state, by which a
+            field may differentiate within; and with a node of the graph made just before. None: it is computed as it
+            comes.
         share: What an evaluation counts: of one of n terms, 1 / n.
     """
 
@@ -74,9 +76,10 @@ class Watched(Wrapped):
         self.traced = None
         free = [leaf.detach().requires_grad_() for leaf in _leaves(y)]
         with torch.enable_grad():
+            since: Any = free[0].view_as(free[0]).grad_fn if free else None
             dy: Any = self.field(t, free[0] if isinstance(y, Tensor) else tuple(free))
         check_results(y, dy)
-        traced(_leaves(dy), free)
+        traced(_leaves(dy), free, since)
         return dy.detach() if isinstance(dy, Tensor) else tuple(leaf.detach() for leaf in dy)
 
     def _looked_at(self, y: Any, dy: Any) -> Any:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from odelib.solvers import Adaptive, Adjoint, Event, Grid, solve
+from odelib.solvers import TABLEAUS, Adaptive, Adjoint, Event, Grid, Sum, solve
 
 F64 = torch.float64
 TIGHT = Adaptive(rtol=1e-10, atol=1e-10)
@@ -104,8 +104,6 @@ def test_events_on_fixed_grids_have_the_order_of_the_rule(steps):
 
 
 def test_events_of_a_splitting():
-    from odelib.solvers import Sum
-
     field = Sum(lambda t, y: torch.stack([y[1], 0 * y[1]]), lambda t, y: torch.stack([0 * y[0], -y[0]]))
     event = Event(lambda t, y: y[0] - 0.5)
     y0 = torch.tensor([1.0, 0.0], dtype=F64)
@@ -179,6 +177,74 @@ def test_events_without_gradients(guard):
         y0 = torch.tensor([1.0, 0.0], dtype=F64)
         found = solve(oscillator, y0, (0.0, 2.0), steps=TIGHT, events=Event(lambda t, y: y[0])).events[0]
     assert float(found.ts) == pytest.approx(math.pi / 2, abs=1e-9)
+
+
+LEVEL = 0.337
+KINDS = {
+    "smooth": lambda t, y: y[0] - LEVEL,
+    "plateau": lambda t, y: torch.relu(LEVEL - y[0]),
+    "truth value": lambda t, y: y[0] < LEVEL,
+    "truth value, first false": lambda t, y: y[0] > LEVEL,
+    "floor": lambda t, y: torch.floor(7 * (LEVEL - y[0])) + 1,
+    "whole numbers": lambda t, y: torch.sign(LEVEL - y[0]).long(),
+    "jump": lambda t, y: torch.where(y[0] < LEVEL, -1.0, 1.0),
+    "sign": lambda t, y: torch.sign(y[0] - LEVEL),
+    "cube": lambda t, y: (y[0] - LEVEL) ** 3,
+    "cube root": lambda t, y: torch.sign(y[0] - LEVEL) * (y[0] - LEVEL).abs() ** (1 / 3),
+    "steep": lambda t, y: torch.tanh(1e6 * (y[0] - LEVEL)),
+    "no number beyond": lambda t, y: torch.sqrt(LEVEL - y[0]),
+    "no limit": lambda t, y: 1 / (LEVEL - y[0]),
+    "time": lambda t, y: t.abs() - LEVEL,
+}
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, F64], ids=str)
+@pytest.mark.parametrize(
+    ("rule", "steps"),
+    [
+        *((name, Adaptive()) for name, tableau in TABLEAUS.items() if tableau.b_error),
+        *(("rk4", steps) for steps in (7, Grid(0.15), Grid(0.15, interpolation="linear"), Grid(0.15, two_sided=True))),
+        ("heun3", Grid(0.15, interpolation="cubic")),
+        ("strang", 7),
+        ("reversible(rk4)", 7),
+    ],
+    ids=str,
+)
+def test_every_kind_of_event_is_found_to_the_last_digits(rule, steps, dtype, sign):
+    half, y0 = (lambda t, y: torch.full_like(y, 0.5 * sign)), torch.zeros(1, dtype=dtype)
+    events = [Event(function, terminal=False) for function in KINDS.values()]
+    found = solve(Sum(half, half), y0, (0.0, sign), rule=rule, steps=steps, events=events).events
+    slack = 1e-12 if dtype == F64 else 2e-7
+    for kind, crossings in zip(KINDS, found, strict=True):
+        assert crossings.ts.tolist() == [pytest.approx(sign * LEVEL, abs=slack)], kind
+        assert crossings.ys.tolist() == [[pytest.approx(LEVEL, abs=slack)]], kind
+
+
+def test_a_derivative_by_an_event_without_a_finite_slope_is_refused():
+    for kind in ("truth value", "floor", "sign", "cube root"):
+        y0 = torch.zeros(1, dtype=F64, requires_grad=True)
+        found = solve(lambda t, y: torch.ones_like(y), y0, (0.0, 1.0), steps=3, events=Event(KINDS[kind])).events[0]
+        with pytest.raises(RuntimeError, match="has no slope along the motion at its crossing, or no finite one"):
+            found.ts.sum().backward()
+
+
+def test_an_event_has_derivatives_under_torch_func_or_says_that_it_has_none():
+    def time(rate, function=lambda t, y: y[0] - 0.5):
+        y0 = torch.ones(1, dtype=F64)
+        return solve(lambda t, y: -rate * y, y0, (0.0, 1.0), steps=TIGHT, events=Event(function)).events[0].ts.sum()
+
+    def flat(rate):
+        return time(rate, lambda t, y: y[0] < 0.5)
+
+    rate = torch.tensor(2.0, dtype=F64)
+    wanted = pytest.approx(-math.log(2) / 4, abs=1e-8)
+    assert float(torch.func.grad(time)(rate)) == wanted
+    assert float(torch.func.jvp(time, (rate,), (torch.ones_like(rate),))[1]) == wanted
+    with pytest.raises(RuntimeError, match="no slope along the motion"):
+        torch.func.grad(flat)(rate)
+    with pytest.raises(RuntimeError, match="jvp"):
+        torch.func.jvp(flat, (rate,), (torch.ones_like(rate),))
 
 
 def test_an_event_by_a_plain_number_is_found():

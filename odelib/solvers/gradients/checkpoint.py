@@ -144,7 +144,7 @@ class Replay(Recorded):
             for number, state in wanted:
                 heads = [*heads, *leaves_of(state)]
                 tails = [*tails, *grads[number]]
-            found = vjp(heads, [*start, *self.parameters], tails)
+            found = vjp(heads, [*start, *self.parameters], tails, self.counts.captures)
             bar = list(found[:count])
             sums.add(found[count:])
             # Not to be kept while the next segment is taken.

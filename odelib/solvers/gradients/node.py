@@ -94,16 +94,18 @@ def _autocast(device: str) -> dict[str, Any] | None:
 
 
 def vjp(
-    outputs: Sequence[Tensor], inputs: Sequence[Tensor], grads: Sequence[Tensor | None]
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], grads: Sequence[Tensor | None], retain: bool
 ) -> tuple[Tensor | None, ...]:
-    """Return sum_i grads_i^T d outputs_i / d inputs; None for an input that no output depends on."""
+    """Return sum_i grads_i^T d outputs_i / d inputs; None for an input that no output depends on.
+
+    ``retain`` says that the graph may reach beyond this step, to what was computed once from a parameter before the
+    solve: that part is needed for the other steps too. The step's own part goes with its outputs, but not before.
+    """
     live = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
     if not live:
         return (None,) * len(inputs)
-    # The graph may reach beyond this step, to what was computed once from a parameter before the solve, and that part
-    # is needed for the other steps too. The step's own part goes with its outputs.
     heads, tails = zip(*live, strict=True)
-    return torch.autograd.grad(heads, inputs, tails, retain_graph=True, allow_unused=True)
+    return torch.autograd.grad(heads, inputs, tails, retain_graph=retain, allow_unused=True)
 
 
 def added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -184,18 +186,20 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
             yield from part.parameters(recurse=False)
 
 
-def missing_among(parameters: Sequence[Tensor], slopes: Sequence[Tensor]) -> str | None:
+def missing_among(parameters: Sequence[Tensor], slopes: Sequence[Tensor], since: Any) -> tuple[str | None, bool]:
     """Return a sentence if slopes depend on a tensor with gradient that is not among the parameters.
 
-    It would silently get no gradient.
+    It would silently get no gradient. Return too whether the graph reaches to nodes that were made before ``since``.
     """
     named = {id(tensor) for tensor in parameters}
-    _, begun = _behind([slope.grad_fn for slope in slopes], [tensor.grad_fn for tensor in parameters])
+    nodes, begun = _behind([slope.grad_fn for slope in slopes], [tensor.grad_fn for tensor in parameters])
+    inner = (node for node in nodes if not hasattr(node, "variable"))
+    captures = since is None or any(node._sequence_nr() < since._sequence_nr() for node in inner)
     for leaf in begun:
         if id(leaf) not in named:
             return (
                 f"the field depends on a tensor of shape {tuple(leaf.shape)} that requires a gradient and is not among "
                 "its parameters, so it gets none: add it to parameters=(...), adjoint_params=(...) in odeint_adjoint, "
                 "or detach it"
-            )
-    return None
+            ), captures
+    return None, captures

@@ -81,7 +81,7 @@ class StepBack(Recorded):
         heads = [tensor for result in results for tensor in _tensors(result)]
         tails = [gradient for part in gradients for gradient in part]
         flat = [tensor for part in each for tensor in part]
-        found = list(vjp(heads, [*flat, *self.parameters], tails))
+        found = list(vjp(heads, [*flat, *self.parameters], tails, self.counts.captures))
         self.sums.add(found[len(flat) :])
         rest = iter(found)
         return pytree.tree_map(_detached, results), [[next(rest) for _ in part] for part in each]
