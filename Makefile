@@ -25,7 +25,7 @@ key = $(shell cat $(1) | cksum | tr ' ' -)
 CHAPTERS = $(sort $(wildcard book/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pages test lint types serve execute format address clean
+.PHONY: help setup fresh book pages test lint types serve execute format address clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -39,11 +39,13 @@ help:  ## list the targets
 setup: $(SETUP)  ## make .venv and install odelib with all that the book and the tests need
 
 # The cache of executed chapters is keyed by each chapter's own code; the two stamps add what else counts.
-# A failed build forgets what it has read, so that the next one reports the same warnings again.
-book: $(SETUP)  ## execute the chapters that changed and build the HTML, warnings being errors
+fresh:
 	@mkdir -p _build
 	@stamp=_build/.results-$(call key,$(RESULTS)); test -e $$stamp || { rm -rf _build/.results-* _build/.jupyter_cache _build/.doctrees; touch $$stamp; }
 	@stamp=_build/.looks-$(call key,$(LOOKS)); test -e $$stamp || { rm -rf _build/.looks-* _build/.doctrees; touch $$stamp; }
+
+# A failed build forgets what it has read, so that the next one reports the same warnings again.
+book: $(SETUP) fresh  ## execute the chapters that changed and build the HTML, warnings being errors
 	@$(dir $(PY))jupyter-book build . -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is built. Open file://$(CURDIR)/$(HTML)/index.html or run: make serve"
 
@@ -76,9 +78,16 @@ format: $(SETUP)  ## for authors: ruff's fixes and formatting
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-address: $(SETUP)  ## write the repository's address everywhere: make address TO=owner/name
-	@test -n "$(TO)" || { echo "Say which: make address TO=owner/name, as in https://github.com/owner/name"; exit 2; }
-	$(PY) -m odelib.teaching.repository https://github.com/$(TO)
+# `.git` may follow the name, and neither it nor its owner is the end or the beginning of another name. Each pattern is
+# there twice, since two copies may share the character between them.
+address:  ## write the repository's address everywhere: make address TO=owner/name
+	@echo '$(TO)' | grep -qE '^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$$' \
+	    || { echo "Say which: make address TO=owner/name, as in https://github.com/owner/name"; exit 2; }
+	@old=$$(sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml | sed 's/[.]/[.]/g'); \
+	pages="$${old%/*}[.]github[.]io/$${old#*/}"; begin='(^|[^[:alnum:]_.-])'; end='([^[:alnum:]_-]|$$)'; \
+	code="s#$$begin$$old$$end#\1$(TO)\2#g"; site="s#$$begin$$pages$$end#\1$(subst /,.github.io/,$(TO))\2#g"; \
+	git grep --untracked -lIE "$$begin($$old|$$pages)$$end" | tee /dev/stderr | while read -r file; do \
+	    sed -i.old -E -e "$$code" -e "$$code" -e "$$site" -e "$$site" "$$file" && rm "$$file.old"; done
 
 clean:  ## remove what was built (.venv stays)
 	rm -rf _build build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -14,7 +14,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(__file__).with_name("package.json")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# Chrome first: where both are, as on GitHub's runners, Chromium may have no sandbox that the system lets it use.
+BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome")
+SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
 
 
 def contents():
@@ -33,6 +35,28 @@ def pytest_generate_tests(metafunc):
     """A test that asks for ``page_name`` is run for each page."""
     if "page_name" in metafunc.fixturenames:
         metafunc.parametrize("page_name", contents(), scope="module")
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A folder for the import path that hides ipywidgets and has the plugin that keeps what nbval has executed."""
+    return Path(__file__).with_name("plain")
+
+
+@pytest.fixture(scope="session")
+def nbval():
+    """Run nbval over a notebook, as every chapter is checked."""
+
+    def run(notebook, environment):
+        """Return the finished process, and the path of the executed notebook, which exists if nothing was found."""
+        command = [sys.executable, "-m", "pytest", notebook.name, "--nbval", "--nbval-current-env", "-q", "-p", "keep"]
+        command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "300", "-p", "no:cacheprovider"]
+        executed = notebook.with_suffix(".executed.ipynb")
+        environment = {**environment, "ODELIB_EXECUTED": str(executed)}
+        finished = subprocess.run(command, cwd=notebook.parent, env=environment, capture_output=True, text=True)
+        return finished, executed
+
+    return run
 
 
 @pytest.fixture(scope="session")
