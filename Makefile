@@ -1,13 +1,16 @@
-# `make book` and `make test` work on a fresh clone with Python 3.11+ and make. `make help` lists the rest.
+# `make book`, `make check` and `make test` work on a fresh clone with Python 3.11+ and make. `make help` lists the rest.
 
 PYTHON ?= python3
+VENV ?= .venv
+PINS ?= constraints.txt
+WORKERS ?= 2
 HTML := _build/html
 
 # PY is the interpreter that does the work. Left alone it is the environment made below; set it
 # (`make book PY=$$(which python)`) to use an environment of your own, such as conda's.
 ifeq ($(origin PY),undefined)
-PY := .venv/bin/python
-SETUP := .venv/.installed
+PY := $(VENV)/bin/python
+SETUP := $(VENV)/.installed
 endif
 
 # A folder with data beside the clone serves offline work.
@@ -25,15 +28,15 @@ key = $(shell cat $(1) | cksum | tr ' ' -)
 CHAPTERS = $(sort $(wildcard book/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fresh book pages test lint types serve execute format address clean
+.PHONY: help setup fresh book pages check units test nightly lint types serve execute format address clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-.venv/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml $(PINS)
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"This book needs Python 3.11 or newer, and $(PYTHON) is {v}: run make with PYTHON=/path/to/python3.11.")'
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --constraint constraints.txt --editable '.[book,test]'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint $(PINS) --editable '.[book,test]'
 	@touch $@
 
 setup: $(SETUP)  ## make .venv and install odelib with all that the book and the tests need
@@ -64,8 +67,40 @@ types: $(SETUP)  ## mypy, strict on the library, plain on the chapters
 	$(PY) -m nbqa mypy --config-file= --ignore-missing-imports --disable-error-code=no-redef \
 	    --disable-error-code=var-annotated $(CHAPTERS)
 
-test: lint types  ## ruff, mypy, and pytest, which runs nbval over the chapters
-	$(PY) -m pytest tests
+# One thread in each process; tests/conftest.py says what is done in one process, and in which order.
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
+
+check: lint types units  ## ruff, mypy and the fast tests: what to run while working
+
+units: $(SETUP)
+	$(PYTEST) -m 'not slow' tests
+
+test: lint types  ## everything: ruff, mypy, nbval over the chapters, the pages in a browser, all tests
+	$(PYTEST) tests/book/test_chapters.py
+	$(PYTEST) tests --ignore tests/book/test_chapters.py
+
+# What takes too long for every change. A new check is one more name here, and a target for it.
+NIGHTLY = seeds oldest python-3.12 python-3.13
+# Other random numbers each day; a failure comes back with the SEED that it names.
+SEED ?= $(shell date +%y%m%d)
+
+nightly: $(SETUP)  ## other seeds, the oldest torch, newer Pythons
+	@$(MAKE) --keep-going $(addprefix nightly-,$(NIGHTLY))
+
+nightly-seeds: $(SETUP)
+	ODELIB_TEST_SEED=$(SEED) $(PYTEST) --hypothesis-seed $(SEED) tests/solvers tests/layers tests/models tests/analysis
+
+# Each in an environment of its own, which stays for the next night.
+nightly-oldest: _build/oldest.txt
+	@$(MAKE) units VENV=.venv-oldest PINS=$<
+
+_build/oldest.txt: constraints.txt pyproject.toml
+	@mkdir -p _build
+	@sed -e 's/^torch==.*/torch==2.6.0/' -e 's/^torchvision==.*/torchvision==0.21.0/' $< > $@
+
+nightly-python-%:
+	@python=$$(python$* -c 'import sys; print(sys.executable)' 2>/dev/null || ls "$$(pyenv root)"/versions/$*.*/bin/python | tail -n 1); \
+	$(MAKE) units VENV=.venv-$* PYTHON="$$python"
 
 execute: $(SETUP)  ## for authors: execute the chapters in place, or one: make execute CHAPTERS=book/...
 	$(PY) -m nbconvert --to notebook --inplace --execute --ExecutePreprocessor.timeout=300 \

@@ -4,10 +4,12 @@ import functools
 import http.server
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -124,17 +126,27 @@ def site(html):
     server.server_close()
 
 
-@pytest.fixture(scope="session")
-def chromium_arguments():
-    """A sandbox inside a container started by root is refused by Chromium itself."""
-    return ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+def without_sandbox():
+    """Chromium refuses its own sandbox to root, and a CI machine may refuse it to Chromium."""
+    return getattr(os, "geteuid", lambda: 1)() == 0 or os.environ.get("CI", "false") != "false"
 
 
 @pytest.fixture(scope="session")
-def browser(chromium_path, chromium_arguments):
+def debugger():
+    """Address at which the one browser can be driven by others than Playwright."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path, debugger):
     from playwright.sync_api import sync_playwright
 
+    arguments = [f"--remote-debugging-port={urlsplit(debugger).port}"]
+    if without_sandbox():
+        arguments.append("--no-sandbox")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=chromium_arguments)
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
         yield browser
         browser.close()
