@@ -115,6 +115,18 @@ def keep(chapter, executed, cache):
         get_cache(str(cache)).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
+def test_the_build_finds_what_nbval_has_executed(nbval, plain, tmp_path):
+    cell = nbformat.v4.new_code_cell("import os\nos.getpid()", metadata={"tags": ["nbval-ignore-output"]})
+    cell.update(execution_count=1, outputs=[nbformat.v4.new_output("execute_result", {"text/plain": "0"})])
+    shown = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("A process."), cell])
+    nbformat.write(shown, tmp_path / "chapter.ipynb")
+    _, executed = nbval(tmp_path / "chapter.ipynb", {**os.environ, "PYTHONPATH": str(plain)})
+    keep(tmp_path / "chapter.ipynb", executed, tmp_path / "cache")
+    _, found = get_cache(str(tmp_path / "cache")).merge_match_into_notebook(shown)
+    (output,) = found.cells[1].outputs
+    assert int(output.data["text/plain"]) > 0
+
+
 def absent_data(said):
     """What a loader says that found no data and no network; None if none says so."""
     found = NO_DATA.search(COLOURS.sub("", said))
