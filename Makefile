@@ -1,13 +1,16 @@
-# `make book` and `make test` work on a fresh clone with Python 3.11+ and make. `make help` lists the rest.
+# `make book`, `make check` and `make test` work on a fresh clone with Python 3.11+ and make. `make help` lists the rest.
 
 PYTHON ?= python3
+VENV ?= .venv
+PINS ?= constraints.txt
+WORKERS ?= 2
 HTML := _build/html
 
 # PY is the interpreter that does the work. Left alone it is the environment made below; set it
 # (`make book PY=$$(which python)`) to use an environment of your own, such as conda's.
 ifeq ($(origin PY),undefined)
-PY := .venv/bin/python
-SETUP := .venv/.installed
+PY := $(VENV)/bin/python
+SETUP := $(VENV)/.installed
 endif
 
 # A folder with data beside the clone serves offline work.
@@ -25,25 +28,27 @@ key = $(shell cat $(1) | cksum | tr ' ' -)
 CHAPTERS = $(sort $(wildcard book/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pages test lint types serve execute format address clean
+.PHONY: help setup fresh book pages check units test nightly lint types serve execute format address clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-.venv/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml $(PINS)
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"This book needs Python 3.11 or newer, and $(PYTHON) is {v}: run make with PYTHON=/path/to/python3.11.")'
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --constraint constraints.txt --editable '.[book,test]'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint $(PINS) --editable '.[book,test]'
 	@touch $@
 
 setup: $(SETUP)  ## make .venv and install odelib with all that the book and the tests need
 
 # The cache of executed chapters is keyed by each chapter's own code; the two stamps add what else counts.
-# A failed build forgets what it has read, so that the next one reports the same warnings again.
-book: $(SETUP)  ## execute the chapters that changed and build the HTML, warnings being errors
+fresh:
 	@mkdir -p _build
 	@stamp=_build/.results-$(call key,$(RESULTS)); test -e $$stamp || { rm -rf _build/.results-* _build/.jupyter_cache _build/.doctrees; touch $$stamp; }
 	@stamp=_build/.looks-$(call key,$(LOOKS)); test -e $$stamp || { rm -rf _build/.looks-* _build/.doctrees; touch $$stamp; }
+
+# A failed build forgets what it has read, so that the next one reports the same warnings again.
+book: $(SETUP) fresh  ## execute the chapters that changed and build the HTML, warnings being errors
 	@$(dir $(PY))jupyter-book build . -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is built. Open file://$(CURDIR)/$(HTML)/index.html or run: make serve"
 
@@ -62,8 +67,40 @@ types: $(SETUP)  ## mypy, strict on the library, plain on the chapters
 	$(PY) -m nbqa mypy --config-file= --ignore-missing-imports --disable-error-code=no-redef \
 	    --disable-error-code=var-annotated $(CHAPTERS)
 
-test: lint types  ## ruff, mypy, and pytest, which runs nbval over the chapters
-	$(PY) -m pytest tests
+# One thread in each process; tests/conftest.py says what is done in one process, and in which order.
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
+
+check: lint types units  ## ruff, mypy and the fast tests: what to run while working
+
+units: $(SETUP)
+	$(PYTEST) -m 'not slow' tests
+
+test: lint types  ## everything: ruff, mypy, nbval over the chapters, the pages in a browser, all tests
+	$(PYTEST) tests/book/test_chapters.py
+	$(PYTEST) tests --ignore tests/book/test_chapters.py
+
+# What takes too long for every change. A new check is one more name here, and a target for it.
+NIGHTLY = seeds oldest python-3.12 python-3.13
+# Other random numbers each day; a failure comes back with the SEED that it names.
+SEED ?= $(shell date +%y%m%d)
+
+nightly: $(SETUP)  ## other seeds, the oldest torch, newer Pythons
+	@$(MAKE) --keep-going $(addprefix nightly-,$(NIGHTLY))
+
+nightly-seeds: $(SETUP)
+	ODELIB_TEST_SEED=$(SEED) $(PYTEST) --hypothesis-seed $(SEED) tests/solvers tests/layers tests/models tests/analysis
+
+# Each in an environment of its own, which stays for the next night.
+nightly-oldest: _build/oldest.txt
+	@$(MAKE) units VENV=.venv-oldest PINS=$<
+
+_build/oldest.txt: constraints.txt pyproject.toml
+	@mkdir -p _build
+	@sed -e 's/^torch==.*/torch==2.6.0/' -e 's/^torchvision==.*/torchvision==0.21.0/' $< > $@
+
+nightly-python-%:
+	@python=$$(python$* -c 'import sys; print(sys.executable)' 2>/dev/null || ls "$$(pyenv root)"/versions/$*.*/bin/python | tail -n 1); \
+	$(MAKE) units VENV=.venv-$* PYTHON="$$python"
 
 execute: $(SETUP)  ## for authors: execute the chapters in place, or one: make execute CHAPTERS=book/...
 	$(PY) -m nbconvert --to notebook --inplace --execute --ExecutePreprocessor.timeout=300 \
@@ -76,9 +113,16 @@ format: $(SETUP)  ## for authors: ruff's fixes and formatting
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-address: $(SETUP)  ## write the repository's address everywhere: make address TO=owner/name
-	@test -n "$(TO)" || { echo "Say which: make address TO=owner/name, as in https://github.com/owner/name"; exit 2; }
-	$(PY) -m odelib.teaching.repository https://github.com/$(TO)
+# `.git` may follow the name, and neither it nor its owner is the end or the beginning of another name. Each pattern is
+# there twice, since two copies may share the character between them.
+address:  ## write the repository's address everywhere: make address TO=owner/name
+	@echo '$(TO)' | grep -qE '^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$$' \
+	    || { echo "Say which: make address TO=owner/name, as in https://github.com/owner/name"; exit 2; }
+	@old=$$(sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml | sed 's/[.]/[.]/g'); \
+	pages="$${old%/*}[.]github[.]io/$${old#*/}"; begin='(^|[^[:alnum:]_.-])'; end='([^[:alnum:]_-]|$$)'; \
+	code="s#$$begin$$old$$end#\1$(TO)\2#g"; site="s#$$begin$$pages$$end#\1$(subst /,.github.io/,$(TO))\2#g"; \
+	git grep --untracked -lIE "$$begin($$old|$$pages)$$end" | tee /dev/stderr | while read -r file; do \
+	    sed -i.old -E -e "$$code" -e "$$code" -e "$$site" -e "$$site" "$$file" && rm "$$file.old"; done
 
 clean:  ## remove what was built (.venv stays)
 	rm -rf _build build *.egg-info .pytest_cache .mypy_cache .ruff_cache

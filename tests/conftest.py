@@ -1,4 +1,8 @@
-"""For all tests: shapes and types checked at run time, few CPU threads, GPU tests where there is a GPU."""
+"""For all tests: shapes and types checked at run time, few CPU threads, GPU tests where there is a GPU.
+
+``make test`` runs them in two processes, and ``make check`` leaves out those marked ``slow``, which are all that need
+the chapters executed or the book built.
+"""
 
 import os
 from pathlib import Path
@@ -11,16 +15,47 @@ install_import_hook("odelib", "beartype.beartype(conf=beartype.BeartypeConf(is_p
 
 import torch  # noqa: E402
 
+BOOK = "tests/book/"
+SEED = int(os.environ.get("ODELIB_TEST_SEED", 0))  # `make nightly` sets another each day
+
+
+def pytest_report_header():
+    return f"seeds are moved by {SEED} (ODELIB_TEST_SEED)" if SEED else None
+
 
 def pytest_configure():
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+    if SEED:
+        seed_as_it_is = torch.manual_seed
+        torch.manual_seed = lambda seed: seed_as_it_is(seed + SEED)
+    torch.set_num_threads(1 if os.environ.get("PYTEST_XDIST_WORKER") else min(2, torch.get_num_threads()))
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what -m does not name
 def pytest_collection_modifyitems(items):
-    if not torch.cuda.is_available():
-        for item in items:
-            if "gpu" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and torch finds none"))
+    for item in items:
+        if {"chapter", "html"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and torch finds none"))
+    items.sort(key=turn)
+
+
+def turn(item):
+    """Chapters come first, since the book is built from what they left; then the pages; then what takes long."""
+    return "chapter" not in item.fixturenames, BOOK not in item.nodeid, item.get_closest_marker("slow") is None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process the tests of a whole file, or of the whole book, or one chapter: what sets up things once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Shares(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return nodeid if file.endswith("test_chapters.py") else BOOK if BOOK in file else file
+
+    return Shares(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 ADDRESS = PROJECT["urls"]["Repository"]
 TOP = {
+    ".binder",
     ".ci",
     ".github",
     ".gitignore",
@@ -54,10 +55,16 @@ def constraints():
 
 
 def files():
-    """What is in the repository, or will be with the next commit."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [name for name in listed if (ROOT / name).exists()]
+    """What is in the repository. Someone who works here may have files of their own beside it."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.splitlines() if (ROOT / name).exists()]
+
+
+def from_a_registry(text):
+    """The advice in a text to install odelib by a name that anybody can register: from a clone or an address it is."""
+    command = r"\b(?:pip3?|pipx|uv|conda|mamba|poetry)\s+(?:install|add|run)\b"
+    named = r"(?:[ \t]+[^\s`]+)*?[ \t]+['\"]?odelib\b(?!(?:\[[^\]]*\])? @ git\+)"
+    return re.findall(command + named, text)
 
 
 def test_constraints_pin_every_direct_dependency():
@@ -74,8 +81,18 @@ def test_environment_installs_what_make_installs():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     (pip,) = (entry["pip"] for entry in environment if isinstance(entry, dict))
     (made,) = re.findall(r"pip install (.*)", (ROOT / "Makefile").read_text())
-    assert " ".join(pip).replace("'", "") == made.replace("'", "")
-    assert f"python{PROJECT['requires-python']}" in environment
+    assert " ".join(pip).replace("'", "") == made.replace("$(PINS)", "constraints.txt").replace("'", "")
+
+
+@pytest.mark.parametrize("path", ["environment.yml", ".binder/environment.yml"])
+def test_binder_makes_the_python_that_is_asked_for(path):
+    environment = yaml.safe_load((ROOT / path).read_text())["dependencies"]
+    # repo2docker's pattern, in buildpacks/conda; where it finds nothing, the base is another Python.
+    found = [match[1] for line in environment if (match := re.match(r"python\s*=+\s*([\d\.]*)", str(line)))]
+    assert found == ["3.12"]
+    (pip,) = (entry["pip"] for entry in environment if isinstance(entry, dict))
+    paths = [ROOT / path / ".." / re.sub(r"\[.*\]", "", line.split()[1]) for line in pip if "://" not in line]
+    assert [found.resolve() for found in paths] == [ROOT / "constraints.txt", ROOT]
 
 
 def test_layout():
@@ -83,11 +100,38 @@ def test_layout():
 
 
 def test_one_address():
-    carriers = [ROOT / "_config.yml", ROOT / "CITATION.cff", ROOT / "odelib/teaching/notebook.py", *CHAPTERS]
+    carriers = [ROOT / "_config.yml", ROOT / "CITATION.cff", ROOT / "odelib/install.py", *CHAPTERS]
     assert [path.name for path in carriers if ADDRESS not in path.read_text()] == []
     if "OWNER" not in ADDRESS:
         texts = [ROOT / name for name in files() if Path(name).suffix in {".md", ".yml", ".ipynb", ".cff", ".toml"}]
         assert [path.name for path in texts if "OWNER" in path.read_text()] == []
+
+
+def test_no_sentence_advises_to_install_a_name_of_a_registry():
+    texts = {
+        name: (ROOT / name).read_bytes().decode(errors="ignore") for name in files() if name != "tests/test_project.py"
+    }
+    assert {name: found for name, text in texts.items() if (found := from_a_registry(text))} == {}
+
+
+@pytest.mark.parametrize(
+    ("advice", "refused"),
+    [
+        ("pip install odelib", True),
+        ("run `pip install -U odelib`", True),
+        ("pip install 'odelib[text]'", True),
+        ('python -m pip install "odelib[text]>=1"', True),
+        ("%pip install -q torch odelib", True),
+        ("conda install -c conda-forge odelib", True),
+        ("uv add odelib", True),
+        ("pip install '.[text]'", False),
+        ("pip install 'odelib[text] @ git+https://github.com/a/b'", False),
+        ("pip install git+https://github.com/a/b\nimport odelib", False),
+        ("`pip install .`, then `odelib train`", False),
+    ],
+)
+def test_such_a_sentence_is_found(advice, refused):
+    assert bool(from_a_registry(advice)) == refused
 
 
 def test_readme_code_runs():

@@ -13,6 +13,7 @@ from torch import Tensor
 from odelib.data.cifar import load_cifar
 from odelib.data.fashion_mnist import FASHION_MNIST_CLASSES, load_fashion_mnist
 from odelib.data.sets import IMAGE_SETS, Arrays, DataError, ImageData
+from odelib.install import REPOSITORY
 from odelib.names import choose
 
 SUBSET_FILE = Path(__file__).with_name("fashion_mnist_subset.npz")
@@ -79,7 +80,7 @@ def channel_statistics(
 
 def _bundled_subset() -> Arrays:
     what = f"the bundled image file {SUBSET_FILE}"
-    remedy = "reinstall odelib (pip install --force-reinstall odelib)"
+    remedy = f"reinstall odelib (pip install --force-reinstall git+{REPOSITORY})"
     try:
         content = SUBSET_FILE.read_bytes()
     except OSError as error:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from odelib.data.downloads import cache_folder
 from odelib.data.sets import DataError
+from odelib.install import without
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,7 +25,7 @@ PAD, START, END = 0, 1, 2
 
 _MARKS = ("<pad>", "<start>", "<end>")
 _SMALLEST = 256 + len(_MARKS)
-_NOT_INSTALLED = "subwords need the package tokenizers, which is not installed: pip install 'odelib[text]'"
+_NOT_INSTALLED = without("tokenizers", "text", "a vocabulary of subwords")
 
 
 @dataclass(frozen=True)

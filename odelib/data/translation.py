@@ -9,6 +9,7 @@ from typing import Literal
 from odelib.data.downloads import Source, find_or_download, verified_content
 from odelib.data.fetch import Remote
 from odelib.data.sets import DataError
+from odelib.install import without
 
 Language = Literal["de", "en"]
 
@@ -147,8 +148,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ImportError as error:
-        missing = "BLEU needs the package sacrebleu, which is not installed: pip install 'odelib[text]'"
-        raise DataError(missing) from error
+        raise DataError(without("sacrebleu", "text", "BLEU")) from error
     metric = BLEU()
     score = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Bleu(float(score), str(metric.get_signature()))

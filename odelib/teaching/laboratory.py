@@ -109,9 +109,17 @@ class Laboratory:
         """Compute every frame and display the laboratory; nothing is needed to use it but a browser."""
         emit({"text/html": self.page(), "image/png": self._still(), "text/plain": self._plain()})
 
-    def live(self) -> VBox:
-        """The same controls as ipywidgets: each move calls ``draw`` and ``describe`` in the kernel."""
-        import ipywidgets as widgets
+    def live(self) -> VBox | None:
+        """The same controls as ipywidgets: each move calls ``draw`` and ``describe`` in the kernel.
+
+        Where ipywidgets is not installed, one sentence says so, and the laboratory of ``show`` serves.
+        """
+        try:
+            import ipywidgets as widgets
+        except ModuleNotFoundError:
+            print("Live controls need the package ipywidgets, which is not installed: here are the computed frames.")
+            self.show()
+            return None
 
         made: dict[str, Any] = {}
         for control, start in zip(self.controls, self._defaults(), strict=True):

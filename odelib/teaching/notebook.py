@@ -7,12 +7,11 @@ import time
 
 import torch
 
+from odelib.install import REPOSITORY
 from odelib.teaching.claims import report
 from odelib.teaching.figures import use_style
 
 _BEGAN = time.perf_counter()  # a chapter imports this module in its first cells
-
-REPOSITORY = "https://github.com/OWNER/transformers-as-odes"
 
 FIRST_CELL = f"""\
 try:

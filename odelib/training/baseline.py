@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from odelib.data import DataError, IntentData
+from odelib.install import without
 
 TF_IDF = "tf_idf_accuracy"
 """Name of the baseline's accuracy among the metrics of a run."""
@@ -15,10 +16,7 @@ def check_baseline() -> None:
         DataError: It is.
     """
     if find_spec("sklearn") is None:
-        raise DataError(
-            "the baseline of clinc150 needs the package scikit-learn, which is not installed: "
-            "pip install 'odelib[text]'"
-        )
+        raise DataError(without("scikit-learn", "text", "the baseline of clinc150"))
 
 
 def tf_idf_accuracy(data: IntentData) -> float:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from odelib.install import without
 from odelib.training.record import EpochMetrics
 
 BOARD = "tensorboard"
@@ -46,10 +47,8 @@ def open_board(folder: Path, step: int, *, wanted: bool) -> Iterator[Board]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ValueError(
-            "TensorBoard's files need the package tensorboard, which is not installed: "
-            "pip install 'odelib[tensorboard]', or leave --tensorboard out (metrics.jsonl has the same numbers)"
-        ) from error
+        remedy = "leave --tensorboard out (metrics.jsonl has the same numbers)"
+        raise ValueError(f"{without('tensorboard', 'tensorboard', '--tensorboard')}, or {remedy}") from error
     writer: Any = SummaryWriter(folder / BOARD, purge_step=step + 1)
     try:
         yield Board(writer)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from odelib.install import without
 from odelib.training.errors import TrainingError
 from odelib.training.folder import claim_folder, hold_folder
 from odelib.training.job import STUDY, Outcome, attempts, check_same_job, is_done, work
@@ -141,9 +142,7 @@ def dask_cluster(address: str, *, timeout: float = 10.0) -> Executors:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ValueError(
-            "a scheduler needs the package distributed, which is not installed: pip install 'odelib[cluster]'"
-        ) from error
+        raise ValueError(without("distributed", "cluster", "a scheduler")) from error
 
     @contextmanager
     def executors() -> Iterator[Executor]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from odelib.install import without
 from odelib.layers.drops import rows_of_batch
 
 if TYPE_CHECKING:
@@ -137,10 +138,8 @@ def join(device: torch.device) -> Processes:
         try:
             from odelib.training.together import Together
         except ImportError as error:
-            raise ValueError(
-                f"training in {launched()} processes needs the package accelerate, which is not installed: "
-                "pip install 'odelib[distributed]'"
-            ) from error
+            what = f"training in {launched()} processes"
+            raise ValueError(without("accelerate", "distributed", what)) from error
         _joined = Together(device)
     if _joined.device.type != device.type:
         raise ValueError(f"device is {device}, but these processes compute on {_joined.device.type}: use one kind")

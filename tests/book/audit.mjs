@@ -1,10 +1,10 @@
-// Audit the accessibility of pages: Lighthouse's score, and what axe-core finds in the light and in the dark.
-// Reads {chromium, arguments, packages, site, pages} from the standard input; writes one JSON object per page.
+// Audit the accessibility of pages: what axe-core finds in the light and in the dark, and Lighthouse's score of some.
+// Reads {browser, packages, site, pages, scored} from the standard input; writes one JSON object per page.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const { chromium, arguments: flags, packages, site, pages } = JSON.parse(readFileSync(0));
+const { browser: address, packages, site, pages, scored } = JSON.parse(readFileSync(0));
 const load = (path) => import(pathToFileURL(join(packages, path)));
 const { default: puppeteer } = await load("puppeteer-core/lib/esm/puppeteer/puppeteer-core.js");
 const { snapshot } = await load("lighthouse/core/index.js");
@@ -47,7 +47,16 @@ async function serious(page, theme, options = {}) {
     .map(({ id, help, nodes }) => `${theme}: ${id}: ${help}: ${nodes.slice(0, 5).map(({ html }) => html.slice(0, 160)).join(" | ")}`);
 }
 
-const browser = await puppeteer.launch({ executablePath: chromium, args: flags });
+async function lighthouse(page) {
+  const { lhr } = await snapshot(page, { flags: LIGHTHOUSE });
+  const weights = lhr.categories.accessibility.auditRefs.filter(({ weight }) => weight > 0);
+  const failed = weights.map(({ id }) => lhr.audits[id]).filter(({ score }) => score !== null && score < 1);
+  const faults = failed.map(({ id, title, details }) =>
+    `${id}: ${title}: ${(details?.items ?? []).slice(0, 5).map(({ node }) => node?.snippet.slice(0, 160)).join(" | ")}`);
+  return { score: lhr.categories.accessibility.score, faults };
+}
+
+const browser = await puppeteer.connect({ browserURL: address, defaultViewport: null });
 for (const name of pages) {
   const page = await browser.newPage();
   await page.setViewport({ width: 390, height: 844, isMobile: true, hasTouch: true });
@@ -64,12 +73,8 @@ for (const name of pages) {
   await page.evaluate(prune);
   found.push(...(await serious(page, "light")));
 
-  const { lhr } = await snapshot(page, { flags: LIGHTHOUSE });
-  const weights = lhr.categories.accessibility.auditRefs.filter(({ weight }) => weight > 0);
-  const failed = weights.map(({ id }) => lhr.audits[id]).filter(({ score }) => score !== null && score < 1);
-  const faults = failed.map(({ id, title, details }) =>
-    `${id}: ${title}: ${(details?.items ?? []).slice(0, 5).map(({ node }) => node?.snippet.slice(0, 160)).join(" | ")}`);
-  console.log(JSON.stringify({ name, score: lhr.categories.accessibility.score, faults, serious: found }));
+  const judged = scored.includes(name) ? await lighthouse(page) : {};
+  console.log(JSON.stringify({ name, serious: found, ...judged }));
   await page.close();
 }
-await browser.close();
+await browser.disconnect();

@@ -4,17 +4,21 @@ import functools
 import http.server
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(__file__).with_name("package.json")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# Chrome first: where both are, as on GitHub's runners, Chromium may have no sandbox that the system lets it use.
+BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome")
+SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")
 
 
 def contents():
@@ -33,6 +37,28 @@ def pytest_generate_tests(metafunc):
     """A test that asks for ``page_name`` is run for each page."""
     if "page_name" in metafunc.fixturenames:
         metafunc.parametrize("page_name", contents(), scope="module")
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A folder for the import path that hides ipywidgets and has the plugin that keeps what nbval has executed."""
+    return Path(__file__).with_name("plain")
+
+
+@pytest.fixture(scope="session")
+def nbval():
+    """Run nbval over a notebook, as every chapter is checked."""
+
+    def run(notebook, environment):
+        """Return the finished process, and the path of the executed notebook, which exists if nothing was found."""
+        command = [sys.executable, "-m", "pytest", notebook.name, "--nbval", "--nbval-current-env", "-q", "-p", "keep"]
+        command += ["--nbval-sanitize-with", str(SANITIZE), "--nbval-cell-timeout", "300", "-p", "no:cacheprovider"]
+        executed = notebook.with_suffix(".executed.ipynb")
+        environment = {**environment, "ODELIB_EXECUTED": str(executed)}
+        finished = subprocess.run(command, cwd=notebook.parent, env=environment, capture_output=True, text=True)
+        return finished, executed
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -100,17 +126,27 @@ def site(html):
     server.server_close()
 
 
-@pytest.fixture(scope="session")
-def chromium_arguments():
-    """A sandbox inside a container started by root is refused by Chromium itself."""
-    return ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+def without_sandbox():
+    """Chromium refuses its own sandbox to root, and a CI machine may refuse it to Chromium."""
+    return getattr(os, "geteuid", lambda: 1)() == 0 or os.environ.get("CI", "false") != "false"
 
 
 @pytest.fixture(scope="session")
-def browser(chromium_path, chromium_arguments):
+def debugger():
+    """Address at which the one browser can be driven by others than Playwright."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path, debugger):
     from playwright.sync_api import sync_playwright
 
+    arguments = [f"--remote-debugging-port={urlsplit(debugger).port}"]
+    if without_sandbox():
+        arguments.append("--no-sandbox")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=chromium_arguments)
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
         yield browser
         browser.close()

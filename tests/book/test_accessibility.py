@@ -16,34 +16,55 @@ accessible = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(accessible)
 
 
-def audit(chromium, arguments, packages, site, names):
-    """What the two say of each page, all opened by one Chromium."""
-    job = {"chromium": chromium, "arguments": arguments, "packages": str(packages), "site": site, "pages": names}
-    command = [shutil.which("node"), str(AUDIT)]
-    run = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-3000:]
-    return {page["name"]: page for page in map(json.loads, run.stdout.splitlines())}
+KINDS = {
+    "front": "book/index",
+    "text": "book/preface",
+    "chapter": "book/07-parallel-block",
+    "reference": "book/reference/solvers",
+}
 
 
 @pytest.fixture(scope="module")
-def audited(chromium_path, chromium_arguments, cdn, site, page_names):
-    return audit(chromium_path, chromium_arguments, cdn, site, page_names)
+def audit(browser, debugger, cdn, site):
+    """What axe says of pages, and Lighthouse of some of them, all opened in the one browser."""
+
+    def of(names, scored):
+        job = {"browser": debugger, "packages": str(cdn), "site": site, "pages": names, "scored": scored}
+        command = [shutil.which("node"), str(AUDIT)]
+        run = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr[-3000:]
+        return {page["name"]: page for page in map(json.loads, run.stdout.splitlines())}
+
+    return of
 
 
-def test_lighthouse_gives_a_high_score(audited, page_name):
-    assert audited[page_name]["score"] >= 0.95, "\n".join(audited[page_name]["faults"])
+@pytest.fixture(scope="module")
+def audited(audit, page_names):
+    return audit(page_names, list(KINDS.values()))
+
+
+def test_every_page_is_of_a_kind_that_lighthouse_sees(page_names):
+    assert set(KINDS.values()) <= set(page_names)
+    kinds = {"chapter" if (ROOT / f"{name}.ipynb").exists() else str(Path(name).parent) for name in page_names}
+    assert len(kinds) + 1 == len(KINDS)  # the front page is a text, and more
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lighthouse_gives_a_high_score(audited, kind):
+    page = audited[KINDS[kind]]
+    assert page["score"] >= 0.95, "\n".join(page["faults"])
 
 
 def test_axe_finds_nothing_serious(audited, page_name):
     assert audited[page_name]["serious"] == []
 
 
-def test_the_audit_finds_a_planted_fault(chromium_path, chromium_arguments, cdn, html, site):
+def test_the_audit_finds_a_planted_fault(audit, html):
     planted = (html / "book/index.html").read_text().replace("<article", '<img src="x.png"><article', 1)
     planted = planted.replace("<p>", '<p style="color: #999; background: #fff">', 1)
     (html / "planted.html").write_text(planted)
     try:
-        found = audit(chromium_path, chromium_arguments, cdn, site, ["planted"])["planted"]
+        found = audit(["planted"], ["planted"])["planted"]
     finally:
         (html / "planted.html").unlink()
     assert found["score"] < 0.95

@@ -1,5 +1,6 @@
 """The checks of the book catch what they are there to catch."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
-SANITIZE = ROOT / "tests/book/nbval_sanitize.cfg"
 
 
 def output(text):
@@ -27,34 +29,57 @@ def chapter():
     return nbformat.v4.new_notebook(cells=cells)
 
 
-def nbval(notebook, folder):
-    nbformat.write(notebook, folder / "chapter.ipynb")
-    command = [sys.executable, "-m", "pytest", "chapter.ipynb", "--nbval", "--nbval-current-env", "-q"]
-    command += ["--nbval-sanitize-with", str(SANITIZE), "-p", "no:cacheprovider"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+@pytest.fixture
+def check(nbval, plain, tmp_path):
+    """Write a notebook, run nbval over it, and return the process and the notebook as executed, if it was kept."""
+
+    def run(notebook):
+        nbformat.write(notebook, tmp_path / "chapter.ipynb")
+        finished, executed = nbval(tmp_path / "chapter.ipynb", {**os.environ, "PYTHONPATH": str(plain)})
+        return finished, nbformat.read(executed, 4) if executed.exists() else None
+
+    return run
 
 
-def test_nbval_accepts_a_true_chapter(tmp_path):
-    run = nbval(chapter(), tmp_path)
+def test_nbval_accepts_a_true_chapter_and_keeps_what_it_executed(check):
+    shown = chapter()
+    shown.cells += [
+        nbformat.v4.new_code_cell("print('one', flush=True)\nprint('two')\ndisplay(3)\nprint('four')\n5"),
+        nbformat.v4.new_markdown_cell("The end."),
+    ]
+    shown.cells[3].metadata.tags = ["nbval-ignore-output"]
+    run, executed = check(shown)
     assert run.returncode == 0, run.stdout
-    assert "3 passed" in run.stdout
+    assert "4 passed" in run.stdout
+    assert [cell.source for cell in executed.cells] == [cell.source for cell in shown.cells]
+    assert executed.cells[2].outputs == [output("ratio 2.00\n")]
+    kinds = [(out.output_type, out.get("text") or out.data["text/plain"]) for out in executed.cells[3].outputs]
+    assert kinds == [
+        ("stream", "one\ntwo\n"),
+        ("display_data", "3"),
+        ("stream", "four\n"),
+        ("execute_result", "5"),
+    ]
+    assert [cell.execution_count for cell in executed.cells[:4]] == [1, 2, 3, 4]
 
 
-def test_nbval_finds_a_planted_error(tmp_path):
+def test_nbval_finds_a_planted_error(check):
     planted = chapter()
     planted.cells[1].source = planted.cells[1].source.replace("1.9", "2.1")
-    run = nbval(planted, tmp_path)
+    run, executed = check(planted)
     assert run.returncode == 1
     assert "AssertionError" in run.stdout
+    assert executed is None
 
 
-def test_nbval_finds_a_changed_number(tmp_path):
+def test_nbval_finds_a_changed_number(check):
     planted = chapter()
     planted.cells[2].outputs = [output("ratio 1.98\n")]
-    run = nbval(planted, tmp_path)
+    run, executed = check(planted)
     assert run.returncode == 1
     assert "1.98" in run.stdout
     assert "1 failed, 2 passed" in run.stdout
+    assert executed is None
 
 
 def build(folder, page):

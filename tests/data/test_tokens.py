@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path: Path, monkeypa
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(DataError, match=r"tokenizers, which is not installed: pip install 'odelib\[text\]'"):
+    with pytest.raises(DataError, match=r"tokenizers, which is not installed: pip install '\.\[text\]'"):
         Subwords.train(TEXTS, 300)
     with pytest.raises(DataError, match="not installed"):
         Subwords.load(tmp_path / "any.json")

@@ -113,6 +113,7 @@ for model, inputs in cases:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.__version__ < (2, 7), reason="torch 2.6 cannot trace re and dataclasses.replace")
 def test_every_fixed_step_configuration_compiles_without_a_graph_break():
     # In a process of its own: the run-time type checks of the tests cannot be traced.

@@ -194,6 +194,7 @@ for rule in ("euler", "lie-trotter", "rk4"):
 """
 
 
+@pytest.mark.slow
 def test_compiles_without_a_graph_break():
     # In a process of its own: the run-time type checks of the tests cannot be traced.
     done = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True, check=False)

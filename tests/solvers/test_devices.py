@@ -152,6 +152,7 @@ print("compiled all")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.__version__ < (2, 7), reason="torch 2.6 cannot trace re and dataclasses.replace")
 def test_fixed_grids_compile_without_a_break():
     # In a process of its own: the run-time checks of shapes in the tests are not for dynamo.

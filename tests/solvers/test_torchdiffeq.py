@@ -67,7 +67,7 @@ def both(method, y0=Y0, t=TIMES, field=None, **arguments):
         {"step_size": 0.04, "perturb": True},
         {"norm": torch.max},
     ],
-    ids=str,
+    ids=lambda options: str(options).partition(" at 0x")[0],  # without the address of a function
 )
 @pytest.mark.parametrize("method", FIXED)
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -285,7 +285,7 @@ def test_events_are_refused_where_they_cannot_be(monkeypatch):
         {"method": "dopri8"},
         {"method": "rk4", "options": {"step_size": 0.02, "perturb": True}},
     ],
-    ids=str,
+    ids=lambda options: str(options).partition(" at 0x")[0],  # without the address of a function
 )
 def test_the_adjoint_has_the_gradients_of_torchdiffeq(arguments):
     results = []

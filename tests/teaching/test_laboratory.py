@@ -1,6 +1,7 @@
 """Laboratories: one definition, a page that needs no kernel, and a twin that computes."""
 
 import re
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -116,6 +117,15 @@ def test_live_twin_draws_again_when_a_control_moves(lab):
         assert "<svg" in page
         assert text in page
     assert len(set(seen)) == 3
+
+
+def test_without_ipywidgets_the_frames_serve(lab, monkeypatch, capsys):
+    bundles = []
+    monkeypatch.setattr(laboratory, "emit", bundles.append)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    assert lab.live() is None
+    assert capsys.readouterr().out.startswith("Live controls need the package ipywidgets, which is not installed")
+    assert [set(bundle) for bundle in bundles] == [{"text/html", "image/png", "text/plain"}]
 
 
 def test_one_slider_alone():

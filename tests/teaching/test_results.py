@@ -49,14 +49,16 @@ def test_kept_predictions_give_the_kept_accuracy(name):
     assert (run.predictions == labels).double().mean().item() == pytest.approx(run.test_accuracy, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_WEIGHTS)
 def test_kept_weights_are_those_of_the_run(name):
     run, model, data = kept(name), kept_model(name), load_images("fashion-mnist-subset")
     assert model.config == run.config.model
     # Another CPU rounds otherwise, so an image that lies between two classes may change sides.
     assert (results.predict(model, data) != run.predictions).sum() <= 2
+    some = replace(data, test_images=data.test_images[::4], test_labels=data.test_labels[::4])
     with swapped(model, "dopri5", refine=4):
-        assert (results.predict(model, data) != run.accurate).sum() <= 12
+        assert (results.predict(model, some) != run.accurate[::4]).sum() <= 3
 
 
 def test_solutions_are_kept_of_the_runs_that_promise_them():

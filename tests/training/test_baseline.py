@@ -25,5 +25,5 @@ def test_words_that_tell_the_class_are_found_and_chance_is_not_beaten() -> None:
 def test_a_missing_package_is_named_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     check_baseline()
     monkeypatch.setattr("odelib.training.baseline.find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"needs the package scikit-learn.*pip install 'odelib\[text\]'"):
+    with pytest.raises(DataError, match=r"needs the package scikit-learn.*pip install '\.\[text\]'"):
         check_baseline()

@@ -43,6 +43,8 @@ from odelib.training import (
 )
 from odelib.training.folder import hold_folder
 
+pytestmark = pytest.mark.slow  # two launches of two processes
+
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]

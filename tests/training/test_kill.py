@@ -39,7 +39,7 @@ makers = {
         TranslationData("nouns", ("de", "en"), german, english, german, english, german, english), subwords, c, r),
 }
 name, folder = sys.argv[1], Path(sys.argv[2])
-options = {"data": name, "epochs": 60, "batch_size": 5, "device": "cpu", "average": 0.5,
+options = {"data": name, "epochs": 24, "batch_size": 5, "device": "cpu", "average": 0.5,
            "model": {"dim": 8, "num_heads": 2, "intervals": 2, "step_rule": "midpoint", "dropout": 0.2,
                      "drop_path": 0.1}}
 runtime = Runtime.choose("cpu")
@@ -54,6 +54,7 @@ def run(name: str, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", PROGRAM, name, str(folder)], cwd=Path(__file__).parents[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["multi30k"])  # the others differ in nothing that a kill could touch
 def test_a_run_on_texts_survives_kills_at_any_moment(tmp_path: Path, name: str) -> None:
     assert run(name, tmp_path / "straight").wait(timeout=200) == 0

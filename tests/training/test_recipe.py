@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from odelib.cli import main
 from odelib.data import ImageData
 from odelib.training import (
     Runtime,
@@ -129,16 +130,17 @@ def test_the_header_says_what_the_model_costs(data: ImageData, still: TrainConfi
     assert costs["rk4"]["flops"] == outside + 8 * (linear + attention)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_training_is_equal_to_rounding(tmp_path: Path) -> None:
-    # In processes of their own: here every function checks its arguments, which cannot be compiled.
-    tiny = "train --train-images 64 --epochs 2 --dim 8 --num-heads 2 --mlp-ratio 1 --intervals 1 --device cpu"
-    losses = []
-    for option in ("--no-compile", "--compile"):
-        command = [sys.executable, "-m", "odelib", *tiny.split(), option, "--out", str(tmp_path / option)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        losses.append([epoch.test_loss for epoch in read_metrics(tmp_path / option)[1]])
+    tiny = "train --train-images 64 --epochs 2 --dim 8 --num-heads 2 --mlp-ratio 1 --intervals 1 --device cpu".split()
+    assert main([*tiny, "--no-compile", "--out", str(tmp_path / "--no-compile")]) == 0
+    # In a process of its own: here every function checks its arguments, which cannot be compiled.
+    command = [sys.executable, "-m", "odelib", *tiny, "--compile", "--out", str(tmp_path / "--compile")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    options = ("--no-compile", "--compile")
+    losses = [[epoch.test_loss for epoch in read_metrics(tmp_path / option)[1]] for option in options]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     load_run(tmp_path / "--compile")
 

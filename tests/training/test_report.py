@@ -161,6 +161,7 @@ def test_a_damaged_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "result.json is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_study_and_its_report_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tiny.yaml").write_text(
         """

@@ -156,6 +156,7 @@ def test_each_run_leaves_a_folder_and_none_is_done_twice(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.slow
 def test_a_study_may_grow_but_not_change(tmp_path: Path) -> None:
     file, folder = written(tmp_path, SMALL), tmp_path / "out"
     run_study(file, folder, here, say=lambda line: None)
@@ -169,6 +170,7 @@ def test_a_study_may_grow_but_not_change(tmp_path: Path) -> None:
     assert read_result(folder / "fashion/usual-2x1/seed1")["swaps"]["half"]["nfe"] == 6
 
 
+@pytest.mark.slow
 def test_failed_runs_are_listed_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = written(tmp_path, SMALL.replace("step_rule: euler", "step_rule: rk5"))
     argv = ["study", str(file), "--out", str(tmp_path / "out"), "--workers", "1"]
@@ -203,7 +205,7 @@ def test_a_run_whose_process_always_dies_is_given_up(tmp_path: Path, monkeypatch
     assert began(tmp_path / "out")["fashion/usual-2x1/seed0"] == execute.MOST_DEATHS
 
 
-LONG = SMALL.replace("epochs: 2", "epochs: 40")
+LONG = SMALL.replace("epochs: 2", "epochs: 16")
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -229,6 +231,7 @@ def finals(folder: Path) -> dict[str, Any]:
     return {str(p.parent.relative_to(folder)): read_result(p.parent)["metrics"] for p in folder.glob(f"*/*/*/{RESULT}")}
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on_and_repeats_no_finished_run(tmp_path: Path) -> None:
     written(tmp_path, LONG)
     process = start(tmp_path, "--workers", "1")
@@ -254,6 +257,7 @@ def test_a_killed_study_goes_on_and_repeats_no_finished_run(tmp_path: Path) -> N
     assert finals(tmp_path / "out") == finals(tmp_path / "straight")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_process_costs_nothing_but_time(tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil")
     written(tmp_path, LONG)
@@ -285,6 +289,7 @@ def test_two_studies_in_one_folder_are_refused(tmp_path: Path, capsys: pytest.Ca
 # A cluster
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     file = written(tmp_path, SMALL)
@@ -297,6 +302,7 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path) -> Non
     assert "nothing is lost" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_cluster_survives_the_death_of_a_worker_in_mid_run(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     file = written(tmp_path, LONG)
