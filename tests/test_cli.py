@@ -104,7 +104,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_training(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "file").write_text("not a folder")
-    monkeypatch.setattr("odelib.cli.prepare", lambda options: pytest.fail("the data came first"))
+    monkeypatch.setattr("odelib.training.run.prepare", lambda *_: pytest.fail("the data came first"))
     sentence = refused(["train", *TINY, "--out", "file/run"], capsys)
     assert sentence.startswith("cannot write to the run folder file/run (Not a directory): choose another")
 
@@ -123,13 +123,18 @@ def test_a_folder_without_a_run_is_refused(here: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["train", "--step-rul", "rk4"], ("Unrecognized options: --step-rul", "Perhaps you meant", "--step-rule")),
-        (["train", "--epochs", "many"], ("--epochs", "invalid literal for int()")),
-        (["train", "--pool", "max"], ("--pool", "invalid choice 'max'")),
-        (["trian"], ("Unrecognized options: trian", "train")),
-        ([], ("Expected one of {train, evaluate, study, report, info}",)),
-        (["info"], ("Missing from odelib info", "What to tell about")),
-        (["info", "dta"], ("invalid choice 'dta'", "data")),
+        (
+            ["train", "--step-rul", "rk4"],
+            ("unrecognized argument '--step-rul'", "nearest valid option is '--step-rule'"),
+        ),
+        (["train", "--epochs", "many"], ("epochs is 'many', expected a whole number",)),
+        (["train", "--pool", "max"], ("unknown pool 'max': the nearest valid name is",)),
+        (["train", "--epochs"], ("--epochs: expected one argument",)),
+        (["trian"], ("invalid choice: 'trian'", "train")),
+        ([], ("the following arguments are required: command",)),
+        (["info"], ("the following arguments are required: topic",)),
+        (["info", "dta"], ("invalid choice: 'dta'", "data")),
+        (["study", "x.yaml", "--workers", "0"], ("--workers: it is 0, expected at least 1",)),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_nearest_option(
@@ -137,6 +142,7 @@ def test_what_cannot_be_read_is_refused_with_the_nearest_option(
 ) -> None:
     assert main(argv) == 2
     error = said(capsys)
+    assert error.startswith("odelib: error: ")
     for word in words:
         assert word in error
 
@@ -186,7 +192,7 @@ def test_info_about_an_unknown_set_gives_the_nearest(capsys: pytest.CaptureFixtu
 def test_info_help_says_what_it_tells(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for word in ("licence", "citation", "address", "What to tell about", "Data sets, such as cifar10"):
+    for word in ("licence", "citation", "address", "what to tell about", "data sets, such as cifar10"):
         assert word in text
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from odelib.data.downloads import cache_folder
 from odelib.data.sets import DataError
+from odelib.files import replacing
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -122,6 +123,28 @@ class Subwords:
         return cls(tokenizer)
 
     @classmethod
+    def of(cls, text: str) -> "Subwords":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            DataError: It is none of that, or ``tokenizers`` is not installed.
+        """
+        try:
+            from tokenizers import Tokenizer
+
+            tokenizer = Tokenizer.from_str(text)
+        except ImportError as error:
+            raise DataError(_NOT_INSTALLED) from error
+        except Exception as error:  # tokenizers raises nothing more special
+            raise DataError(f"these are no subwords ({error}): learn them again") from error
+        tokenizer.encode_special_tokens = True
+        return cls(tokenizer)
+
+    def to_json(self) -> str:
+        """The subwords as a text, which ``of`` reads."""
+        return str(self.tokenizer.to_str())
+
+    @classmethod
     def load(cls, path: Path) -> "Subwords":
         """Read what ``save`` wrote.
 
@@ -129,15 +152,11 @@ class Subwords:
             DataError: The file cannot be read or holds no tokenizer, or ``tokenizers`` is not installed.
         """
         try:
-            from tokenizers import Tokenizer
-
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except ImportError as error:
-            raise DataError(_NOT_INSTALLED) from error
-        except Exception as error:  # tokenizers raises nothing more special
+            return cls.of(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, DataError) as error:
+            if str(error) == _NOT_INSTALLED:
+                raise
             raise DataError(f"{path} holds no subwords ({error}): remove it, and they are learned again") from error
-        tokenizer.encode_special_tokens = True
-        return cls(tokenizer)
 
     def save(self, path: Path) -> None:
         """Write the subwords as JSON, whole or not at all.
@@ -146,12 +165,8 @@ class Subwords:
             OSError: The folder cannot be made or written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another process may save at the same time
-        try:
+        with replacing(path, tag=str(os.getpid())) as partial:  # another process may save at the same time
             partial.write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:

@@ -9,9 +9,10 @@ from odelib.layers import Context, KeyValueCache, TokenEmbedding
 from odelib.models.build import initialise, make_depth, make_norm
 from odelib.models.config import CausalLMConfig, TextClassifierConfig
 from odelib.models.decoding import Reader, reading, sample
+from odelib.models.pretrained import Pretrained
 
 
-class CausalLM(nn.Module):
+class CausalLM(Pretrained, nn.Module):
     """Causal language model (Radford et al. 2019, GPT-2) as an initial-value problem.
 
     x(0) = embed(tokens), dx/dt = A(t, x) + M(t, x) with causal attention, logits = head(LN x(T)).
@@ -101,7 +102,7 @@ class CausalLM(nn.Module):
             return sample(reader, prompt, new_tokens, temperature=temperature, top_k=top_k, generator=generator)
 
 
-class TextClassifier(nn.Module):
+class TextClassifier(Pretrained, nn.Module):
     """Text classifier: logits = head(mean over the tokens of LN x(T)).
 
     Input: (batch, tokens), integers. Output: logits, (batch, num_classes).

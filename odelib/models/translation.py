@@ -9,9 +9,10 @@ from odelib.layers import Context, KeyValueCache, TokenEmbedding
 from odelib.models.build import initialise, make_depth, make_norm
 from odelib.models.config import EncoderDecoderConfig
 from odelib.models.decoding import Reader, beam_search, reading
+from odelib.models.pretrained import Pretrained
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Pretrained, nn.Module):
     """Encoder-decoder (Vaswani et al. 2017, arXiv 1706.03762) as two initial-value problems.
 
     The encoder's is dx/dt = A(x) + M(x) from the source; its end is the memory m of the decoder's,

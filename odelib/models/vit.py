@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from odelib.layers import PatchEmbedding
 from odelib.models.build import initialise, make_depth, make_norm
 from odelib.models.config import ViTConfig
+from odelib.models.pretrained import Pretrained
 
 
-class ViT(nn.Module):
+class ViT(Pretrained, nn.Module):
     """Vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929) as an initial-value problem.
 
     x(0) = embed(images), dx/dt = A(t, x) + M(t, x), logits = head(LN x(T)).

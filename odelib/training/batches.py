@@ -60,7 +60,7 @@ class TrainingSet:
         generator = epoch_generator(self.config.seed, epoch)
         order = torch.randperm(len(self.images), generator=generator)
         for chosen in torch.split(order, self.config.batch_size):
-            if self.processes.count == 1:
+            if self.processes.world_size == 1:
                 yield self._batch(chosen, generator, None)
                 continue
             mine = self.processes.rows(len(chosen), self.config.accumulate)

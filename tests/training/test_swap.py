@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from odelib.models import CausalLM, CausalLMConfig, EncoderDecoder, EncoderDecoderConfig, ViT, ViTConfig
-from odelib.training.swap import rule_of, swap
+from odelib.training.evaluate import rule_of, swap
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from odelib.training.errors import TrainingError
-from odelib.training.folder import claim_folder, hold_folder
-from odelib.training.job import STUDY, Outcome, attempts, check_same_job, is_done, work
-from odelib.training.study import Job, read_study
+from odelib.errors import TrainingError
+from odelib.studies.job import STUDY, Outcome, attempts, check_same_job, is_done, work
+from odelib.studies.study import Job, read_study
+from odelib.training.folder import claimed, hold_folder
 
 MOST_DEATHS = 3
 """A run is given up when its process has died so many times in one call."""
@@ -45,8 +45,7 @@ def run_study(
         TrainingError: The folder cannot be written, or another process runs a study in it.
     """
     study = read_study(file)
-    claim_folder(folder, resume=True)
-    with hold_folder(folder):
+    with claimed(folder, resume=True), hold_folder(folder):
         for job in study.jobs:
             check_same_job(job, folder / job.name)
         if file.resolve() != (folder / STUDY).resolve():
