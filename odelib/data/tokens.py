@@ -104,10 +104,9 @@ class Subwords:
         """
         if size < _SMALLEST:
             raise ValueError(f"size is {size}, expected at least {_SMALLEST}: the 256 bytes and {len(_MARKS)} marks")
-        try:
-            from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-        except ImportError as error:
-            raise DataError(_NOT_INSTALLED) from error
+        _check_installed()
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
@@ -129,12 +128,11 @@ class Subwords:
         Raises:
             DataError: It is none of that, or ``tokenizers`` is not installed.
         """
-        try:
-            from tokenizers import Tokenizer
+        _check_installed()
+        from tokenizers import Tokenizer
 
+        try:
             tokenizer = Tokenizer.from_str(text)
-        except ImportError as error:
-            raise DataError(_NOT_INSTALLED) from error
         except Exception as error:  # tokenizers raises nothing more special
             raise DataError(f"these are no subwords ({error}): learn them again") from error
         tokenizer.encode_special_tokens = True
@@ -151,11 +149,10 @@ class Subwords:
         Raises:
             DataError: The file cannot be read or holds no tokenizer, or ``tokenizers`` is not installed.
         """
+        _check_installed()
         try:
             return cls.of(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, DataError) as error:
-            if str(error) == _NOT_INSTALLED:
-                raise
             raise DataError(f"{path} holds no subwords ({error}): remove it, and they are learned again") from error
 
     def save(self, path: Path) -> None:
@@ -181,6 +178,13 @@ class Subwords:
         """The text of ``numbers``: up to the first END, marks left out."""
         kept = list(numbers[: numbers.index(END)] if END in numbers else numbers)
         return str(self.tokenizer.decode([number for number in kept if number >= len(_MARKS)]))
+
+
+def _check_installed() -> None:
+    try:
+        import tokenizers  # noqa: F401  only whether it is there
+    except ImportError as error:
+        raise DataError(_NOT_INSTALLED) from error
 
 
 def kept_subwords(texts: Sequence[str], size: int, name: str) -> Subwords:

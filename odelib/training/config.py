@@ -76,9 +76,10 @@ class AugmentationOptions:
     flip: bool = True
     """Mirror each image left to right with probability 1/2."""
     rand_augment: int = 0
-    """RandAugment (Cubuk et al. 2020, arXiv 1909.13719): two random operations of this strength, 1 to 30. 0: none."""
+    """RandAugment (Cubuk et al. 2020, arXiv 1909.13719): up to two random operations of this strength, 1 to 10, as
+    timm's rand-m9-mstd0.5-inc1 for 9. 0: none."""
     erasing: float = 0.0
-    """Random erasing (Zhong et al. 2020, arXiv 1708.04896): probability that a rectangle of an image is cleared."""
+    """Random erasing (Zhong et al. 2020, arXiv 1708.04896): probability that noise replaces a rectangle."""
     mixup: float = 0.0
     """Mixup (Zhang et al. 2018, arXiv 1710.09412): parameter of the Beta distribution, such as 0.8. 0: none."""
     cutmix: float = 0.0
@@ -143,7 +144,7 @@ class TrainConfig(ComputeOptions, AugmentationOptions, RecipeOptions, DataOption
         _require(self.checkpoint_minutes > 0, "checkpoint_minutes", self.checkpoint_minutes, "a positive number")
         if self.resolution is not None:
             _require(self.resolution >= 4, "resolution", self.resolution, "None or at least 4 pixels")
-        _require(0 <= self.rand_augment <= 30, "rand_augment", self.rand_augment, "a whole number from 0 to 30")
+        _require(0 <= self.rand_augment <= 10, "rand_augment", self.rand_augment, "a whole number from 0 to 10")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, ready for JSON; ``from_dict`` is its inverse."""

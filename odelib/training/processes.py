@@ -95,11 +95,13 @@ class Processes:
     waiting: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     """Signals that stop a run at the next good moment; Ctrl-C stops a single process at once."""
     _asked = False
+    terminated = False
+    """Whether the signal that this process heard was SIGTERM."""
 
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Context in which the signals of ``waiting`` are heard of by ``stopping`` alone."""
-        self._asked = False
+        self._asked = self.terminated = False
         if threading.current_thread() is not threading.main_thread():  # signals do not come here
             yield
             return
@@ -110,8 +112,8 @@ class Processes:
             for kind, handler in kept.items():
                 signal.signal(kind, handler)
 
-    def _ask(self, *_: object) -> None:
-        self._asked = True
+    def _ask(self, kind: int, _: object) -> None:
+        self._asked, self.terminated = True, kind == signal.SIGTERM
 
     def stopping(self, due: bool) -> tuple[bool, bool]:
         """Whether one of the processes was told to stop, and whether the main one finds a checkpoint ``due``."""

@@ -20,6 +20,7 @@ from odelib.training.config import TrainConfig, build_model
 from odelib.training.folder import Journal, claimed, hold_folder, open_journal
 from odelib.training.loop import Model, Trainer
 from odelib.training.options import check_options, merge
+from odelib.training.processes import Processes
 from odelib.training.progress import Progress
 from odelib.training.record import EpochMetrics, read_metrics
 from odelib.training.runtime import Runtime
@@ -334,18 +335,18 @@ class _Clock:
                     self.journal.save(state)
             self.last = time.monotonic()
         if stop:
-            _stop()
+            _stop(processes)
 
     def saved(self, *, kept: bool) -> None:
         """Called after an epoch."""
         self.last = time.monotonic() if kept else self.last
         if self.trainer.processes.stopping(False)[0]:
-            _stop()
+            _stop(self.trainer.processes)
 
 
-def _stop() -> None:
+def _stop(processes: Processes) -> None:
     error = KeyboardInterrupt()
-    error.known_to_all = True  # type: ignore[attr-defined]
+    error.known_to_all, error.terminated = True, processes.terminated  # type: ignore[attr-defined]
     raise error
 
 

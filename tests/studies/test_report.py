@@ -74,10 +74,10 @@ def test_the_table_has_the_numbers(tmp_path: Path) -> None:
     assert len(rows) == 6
     parallel, usual = rows["clothes", "parallel"], rows["clothes", "usual"]
     assert float(parallel["mean"]) == pytest.approx(82.5)
-    assert float(parallel["std"]) == pytest.approx(1.2909944)
+    assert float(parallel["std"]) == pytest.approx(1.1180340)
     assert float(parallel["difference"]) == pytest.approx(1.0)
-    # The differences are 1, 0.9, 1.1 and 1: their standard error is 0.0408, and t for 3 degrees of freedom is 3.182.
-    assert float(parallel["difference_low"]) == pytest.approx(1 - 3.1824463 * 0.0408248, rel=1e-5)
+    # The differences are 1, 0.9, 1.1, 1 and 1: their standard error is 0.0316, and t for 4 degrees of freedom 2.776.
+    assert float(parallel["difference_low"]) == pytest.approx(1 - 2.7764451 * 0.0316228, rel=1e-5)
     assert usual["difference"] == usual["p_holm"] == ""
     assert parallel["held_equal"] == "parameters, field evaluations, FLOPs"
     assert rows["clothes", "rk4_long"]["held_equal"] == "parameters"
@@ -134,7 +134,7 @@ def test_a_report_of_half_a_study_names_what_is_missing(tmp_path: Path) -> None:
     assert "25 of 27 runs are done. Missing:" in text
     assert "- clothes/usual/seed3: failed" in text
     assert "- words/parallel/seed0: not done yet" in text
-    assert "Over 3 shared seeds, the test accuracy of `parallel`" in text
+    assert "Over 4 shared seeds, the test accuracy of `parallel`" in text
 
 
 def test_latex_is_escaped_and_markdown_aligned() -> None:
