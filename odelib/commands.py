@@ -306,11 +306,23 @@ class Study(Command):
 
     def run(self, given: argparse.Namespace) -> int:
         """Do the runs."""
-        from odelib.studies.execute import dask_cluster, local_processes, run_study
+        from odelib.studies.estimate import estimate
+        from odelib.studies.execute import dask_cluster, local_processes, run_study, waiting
 
-        workers = given.workers or max((os.cpu_count() or 1) // given.threads, 1)
-        executors = dask_cluster(given.scheduler) if given.scheduler else local_processes(workers)
-        folder = self.folder(given)
+        folder, workers = self.folder(given), given.workers
+        left = waiting(given.file, folder)
+        if left and not given.scheduler:
+            needed = estimate(left, threads=given.threads)
+            if workers is None:
+                cores = max((os.cpu_count() or 1) // given.threads, 1)
+                workers = min(cores, len(left), needed.workers() if needed.device.type == "cuda" else cores)
+            # Processes that share a GPU take turns, so that it is no faster than one after the other.
+            shared = 1 if needed.device.type == "cuda" else workers
+            _say(
+                f"{len(left)} runs on {needed.device} in {workers} process(es): about {needed.minutes / shared:.1f} "
+                "minutes of training, by a few measured steps of each variant"
+            )
+        executors = dask_cluster(given.scheduler) if given.scheduler else local_processes(workers or 1)
         outcomes = run_study(given.file, folder, executors, threads=given.threads, say=_say)
         failed = [outcome for outcome in outcomes if not outcome.done]
         print(

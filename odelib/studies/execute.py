@@ -53,22 +53,27 @@ def run_study(
         done = {job.name: Outcome(job.name, True) for job in study.jobs if is_done(job, folder / job.name)}
         if done:
             say(f"{len(done)} of {len(study.jobs)} runs are done already")
-        waiting = [job for job in study.jobs if job.name not in done]
-        before = {job.name: attempts(folder / job.name) for job in waiting}
+        left = [job for job in study.jobs if job.name not in done]
+        before = {job.name: attempts(folder / job.name) for job in left}
         round_ = _Round(folder, threads, say, len(study.jobs), done)
         idle = 0
-        while waiting:
+        while left:
             ended = len(done)
-            lost = round_.run(waiting, executors)
+            lost = round_.run(left, executors)
             idle = 0 if len(done) > ended else idle + 1
             tries = {job.name: attempts(folder / job.name) - before[job.name] for job in lost}
-            waiting = []
+            left = []
             for job in sorted(lost, key=lambda job: tries[job.name]):  # the suspects last: they take others with them
                 if tries[job.name] >= MOST_DEATHS or idle >= MOST_DEATHS:
                     round_.end(Outcome(job.name, False, "the process that ran it died each time: is memory short?"))
                 else:
-                    waiting.append(job)
+                    left.append(job)
     return [done[job.name] for job in study.jobs]
+
+
+def waiting(file: Path, folder: Path) -> list[Job]:
+    """The runs of a study that are not done yet."""
+    return [job for job in read_study(file).jobs if not is_done(job, folder / job.name)]
 
 
 class _Round:

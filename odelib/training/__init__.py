@@ -1,6 +1,5 @@
 """Training: one configuration, one door, run folders that resume bit for bit, models that answer."""
 
-from odelib.analysis.cost import Cost, cost_of
 from odelib.errors import CheckpointError, TrainingError
 from odelib.training.checkpoint import Checkpoint, load_checkpoint
 from odelib.training.config import TrainConfig, build_model
@@ -19,7 +18,6 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "CheckpointError",
-    "Cost",
     "EpochMetrics",
     "Prediction",
     "Result",
@@ -32,7 +30,6 @@ __all__ = [
     "build_model",
     "character_task",
     "check_options",
-    "cost_of",
     "evaluate",
     "image_task",
     "intent_task",
