@@ -16,10 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from odelib.training import PRESETS, Prepared, build_model, fit_task, merge, prepare, preset
+from odelib.training import PRESETS, Runtime, build_model, merge, preset
 from odelib.training.optim import adamw, learning_rate
+from odelib.training.run import Prepared, fit_task, prepare
 
 BOUND = 1.05
+CPU = Runtime.choose("cpu", "float32")
 
 
 def by_hand(prepared: Prepared) -> tuple[nn.Module, float, float]:
@@ -27,7 +29,7 @@ def by_hand(prepared: Prepared) -> tuple[nn.Module, float, float]:
     config, task = prepared.config, prepared.task
     torch.manual_seed(config.seed)
     model = build_model(config.model)
-    optimizer = adamw(model, config, prepared.runtime)
+    optimizer = adamw(model, config, CPU)
     warmup = round(config.warmup_epochs * task.steps)
     begin = time.perf_counter()
     model.train()
@@ -52,12 +54,10 @@ def by_hand(prepared: Prepared) -> tuple[nn.Module, float, float]:
 
 
 def by_odelib(prepared: Prepared, folder: Path) -> tuple[nn.Module, float, float]:
-    """Return the same of `fit_task`."""
+    """Return the same of `train`."""
     config = prepared.config
     begin = time.perf_counter()
-    result = fit_task(
-        config, prepared.task, lambda: build_model(config.model), folder, runtime=prepared.runtime, progress=False
-    )
+    result = fit_task(config, prepared.task, lambda: build_model(config.model), folder, runtime=CPU, progress=False)
     seconds = time.perf_counter() - begin
     return result.model, prepared.task.count / result.history[0].images_per_second, seconds
 
@@ -78,7 +78,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     changes = {"epochs": 1, "warmup_epochs": 0.5, "device": "cpu", "precision": "float32"}
     small = {"train_images": 256} if options.quick else {}
-    prepared = prepare(merge(preset(options.preset), changes, small))
+    prepared = prepare(merge(preset(options.preset), changes, small), CPU)
     ours, hand = [], []
     with tempfile.TemporaryDirectory() as folder:
         for n in range(-1, 1 if options.quick else options.rounds):

@@ -71,7 +71,7 @@ __all__ = [
     "step_rule",
 ]
 
-_ROOMS = ("solvers", "layers", "models", "analysis", "data", "training")
+_ROOMS = ("solvers", "layers", "models", "analysis", "data", "training", "studies")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+import traceback
 from pathlib import Path
+from types import FrameType
 
 import pytest
+import torch
 
+import odelib
 from odelib.cli import main
 from odelib.data import DATA_SETS
 from odelib.models import ViTConfig
@@ -104,7 +109,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_training(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "file").write_text("not a folder")
-    monkeypatch.setattr("odelib.cli.prepare", lambda options: pytest.fail("the data came first"))
+    monkeypatch.setattr("odelib.training.run.prepare", lambda *_: pytest.fail("the data came first"))
     sentence = refused(["train", *TINY, "--out", "file/run"], capsys)
     assert sentence.startswith("cannot write to the run folder file/run (Not a directory): choose another")
 
@@ -123,13 +128,18 @@ def test_a_folder_without_a_run_is_refused(here: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["train", "--step-rul", "rk4"], ("Unrecognized options: --step-rul", "Perhaps you meant", "--step-rule")),
-        (["train", "--epochs", "many"], ("--epochs", "invalid literal for int()")),
-        (["train", "--pool", "max"], ("--pool", "invalid choice 'max'")),
-        (["trian"], ("Unrecognized options: trian", "train")),
-        ([], ("Expected one of {train, evaluate, study, report, info}",)),
-        (["info"], ("Missing from odelib info", "What to tell about")),
-        (["info", "dta"], ("invalid choice 'dta'", "data")),
+        (
+            ["train", "--step-rul", "rk4"],
+            ("unrecognized argument '--step-rul'", "nearest valid option is '--step-rule'"),
+        ),
+        (["train", "--epochs", "many"], ("epochs is 'many', expected a whole number",)),
+        (["train", "--pool", "max"], ("unknown pool 'max': the nearest valid name is",)),
+        (["train", "--epochs"], ("--epochs: expected one argument",)),
+        (["trian"], ("invalid choice: 'trian'", "train")),
+        ([], ("the following arguments are required: command",)),
+        (["info"], ("the following arguments are required: topic",)),
+        (["info", "dta"], ("invalid choice: 'dta'", "data")),
+        (["study", "x.yaml", "--workers", "0"], ("--workers: it is 0, expected at least 1",)),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_nearest_option(
@@ -137,6 +147,7 @@ def test_what_cannot_be_read_is_refused_with_the_nearest_option(
 ) -> None:
     assert main(argv) == 2
     error = said(capsys)
+    assert error.startswith("odelib: error: ")
     for word in words:
         assert word in error
 
@@ -186,7 +197,7 @@ def test_info_about_an_unknown_set_gives_the_nearest(capsys: pytest.CaptureFixtu
 def test_info_help_says_what_it_tells(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for word in ("licence", "citation", "address", "What to tell about", "Data sets, such as cifar10"):
+    for word in ("licence", "citation", "address", "what to tell about", "data sets, such as cifar10"):
         assert word in text
 
 
@@ -201,6 +212,53 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+@pytest.mark.parametrize("options", [[], ["--out", "run"]])
+def test_a_start_that_fails_leaves_no_folder(
+    here: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    for mistake in (["--epochs", "0"], ["--lr", "nan"], ["--train-images", "9999"], ["--resume"], ["--dim", "65"]):
+        refused(["train", *options, *mistake], capsys)
+        assert list(here.iterdir()) == []
+
+
+def test_after_a_loss_that_is_not_finite_the_corrected_command_works(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", *TINY, "--warmup-epochs", "0", "--out", "run"]
+    assert "the loss is nan at step" in refused([*argv, "--lr", "1e30", "--clip-norm", "none"], capsys)
+    assert main(argv) == 0
+
+
+@pytest.mark.slow
+def test_sigterm_keeps_what_is_done_within_the_epoch(tmp_path: Path) -> None:
+    options = ["--train-images", "6000", "--batch-size", "4", "--dropout", "0.1", "--epochs", "2"]
+    process = start(tmp_path, *options)
+    try:
+        metrics = tmp_path / "run" / CHECKPOINT
+        for _ in range(1200):
+            if metrics.is_file() and process.poll() is None:
+                break
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.terminate()
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    kept = load_checkpoint(tmp_path / "run")
+    assert kept.sums is not None
+    assert f"the checkpoint after epoch {kept.epoch} and {kept.sums.shape[1]} batches of the next is intact" in error
+    again = start(tmp_path, *options, "--resume")
+    _, error = again.communicate(timeout=120)
+    assert again.returncode == 0, error
+    straight = start(tmp_path, *options, "--out", "straight")
+    assert straight.wait(timeout=120) == 0
+    once, again_ = (load_checkpoint(tmp_path / name) for name in ("straight", "run"))
+    assert all(torch.equal(once.model[name], again_.model[name]) for name in once.model)
+    (a, b) = (read_metrics(tmp_path / name)[1] for name in ("straight", "run"))
+    assert [epoch.train_loss for epoch in a] == [epoch.train_loss for epoch in b]
 
 
 @pytest.mark.slow
@@ -230,3 +288,39 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> No
         again.kill()
         again.wait()
     assert first.startswith(f"epoch {epoch + 1:3d}/500")
+
+
+def test_lr_reaches_the_optimiser_through_three_shapes_and_eight_files(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lr, files, shapes = 0.01234, set(), set()
+
+    def carrier(value: object) -> type | None:
+        """The type of what holds the learning rate under its name, as a text or a number."""
+        held = value.get("lr") if isinstance(value, dict) else getattr(value, "lr", None)
+        return type(value) if str(held) == str(lr) else None
+
+    def watch(frame: FrameType, event: str, value: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "return" and path.is_relative_to(Path(odelib.__file__).parent) and carrier(value):
+            given = {carrier(argument) for argument in frame.f_locals.values()} - {None}
+            shapes.add(carrier(value))
+            if carrier(value) is not TrainConfig or given - {TrainConfig}:
+                files.add(path.name)  # here it changes its shape
+
+    def made(groups: object, lr: float, **options: object) -> None:
+        files.update(
+            Path(frame.f_code.co_filename).name
+            for frame, _ in traceback.walk_stack(sys._getframe(1))
+            if Path(frame.f_code.co_filename).is_relative_to(Path(odelib.__file__).parent)
+        )
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.optim, "AdamW", made)
+    sys.setprofile(watch)
+    try:
+        assert main(["train", *TINY, "--lr", str(lr), "--out", "run"]) == 130
+    finally:
+        sys.setprofile(None)
+    assert len(shapes) <= 3, shapes
+    assert len(files) <= 8, files

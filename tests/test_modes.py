@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from odelib.analysis import swapped
+from odelib.analysis import cost_of, swapped
 from odelib.models import CausalLM, CausalLMConfig, EncoderDecoder, EncoderDecoderConfig
 from odelib.modes import evaluation
-from odelib.training.cost import cost_of
 from odelib.training.evaluate import measure
 from odelib.training.runtime import Runtime
 from odelib.training.tasks import Batch
@@ -47,8 +46,8 @@ PLACES = [
     (language, lambda model: model.generate(TOKENS.float(), 3), TypeError),
     (translator, lambda model: model.translate(TOKENS, start=0, end=1, max_tokens=4), None),
     (translator, lambda model: model.translate(TOKENS, start=0, end=1, beams=0), ValueError),
-    (language, lambda model: cost_of(model, BATCH), None),
-    (language, lambda model: cost_of(model, BAD_BATCH), TypeError),
+    (language, lambda model: cost_of(model, *BATCH.inputs), None),
+    (language, lambda model: cost_of(model, *BAD_BATCH.inputs), TypeError),
     (language, lambda model: measure(model, [BATCH], runtime=RUNTIME), None),
     (language, lambda model: measure(model, [BAD_BATCH], runtime=RUNTIME), TypeError),
     (language, swap, None),

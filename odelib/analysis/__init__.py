@@ -2,7 +2,7 @@
 
 from odelib.analysis.clustering import effective_rank, mean_cosine, token_spread
 from odelib.analysis.convergence import convergence_order, global_errors, refinement_errors
-from odelib.analysis.cost import activation_memory, count_flops, count_parameters, field_flops
+from odelib.analysis.cost import Cost, activation_memory, cost_of, count_flops, count_parameters, field_flops
 from odelib.analysis.depth import Step, Trajectory, steps_of, swapped, trajectory
 from odelib.analysis.jacobian import singular_values, singular_values_by_step
 from odelib.analysis.lyapunov import finite_time_exponents, lyapunov_exponents
@@ -25,6 +25,7 @@ from odelib.analysis.trajectories import (
 )
 
 __all__ = [
+    "Cost",
     "NfeStudy",
     "SplittingProfile",
     "Step",
@@ -34,6 +35,7 @@ __all__ = [
     "activation_memory",
     "commutator",
     "convergence_order",
+    "cost_of",
     "count_flops",
     "count_parameters",
     "curvature",

@@ -1,12 +1,15 @@
 """What a model costs: parameters, floating-point operations, memory."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+
+from odelib.modes import evaluation
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -87,3 +90,27 @@ def _check_gradient(result: Tensor) -> None:
             "the result needs no gradient, so nothing is kept for one: call it outside torch.no_grad, "
             "with parameters or inputs that require a gradient"
         )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a forward pass of a model costs, counted and not timed."""
+
+    parameters: int
+    """Numbers that training changes."""
+    nfe: float
+    """Field evaluations per forward pass; evaluating one of several terms counts as its share."""
+    flops: float
+    """Floating-point operations of a forward pass, as of `count_flops`, per image (window, request, pair)."""
+
+
+def cost_of(model: nn.Module, *inputs: Any) -> Cost:
+    """Count what ``model`` needs for a batch; nothing is drawn, and its mode stays as it was.
+
+    Args:
+        model: Has a number ``nfe``.
+        *inputs: What it is called with; the operations are the mean over the batch, padding included.
+    """
+    with evaluation(model):
+        flops = count_flops(model, *inputs)
+    return Cost(count_parameters(model), cast(float, model.nfe), flops / len(inputs[0]))

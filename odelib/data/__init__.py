@@ -4,6 +4,9 @@ from odelib.data.augment import Rows, augment, normalise
 from odelib.data.augment_strongly import erase, mix, rand_augment
 from odelib.data.downloads import data_folder
 from odelib.data.images import load_images
+from odelib.data.load import is_own, load_data
+from odelib.data.own import load_folder, load_table, load_text
+from odelib.data.processors import Data, Processor, checksum, processor_of
 from odelib.data.sequences import buckets, pad, windows
 from odelib.data.sets import DATA_SETS, IMAGE_SETS, TEXT_SETS, DataError, DataSet, ImageData
 from odelib.data.text import CharacterData, IntentData, load_clinc150, load_tiny_shakespeare
@@ -20,26 +23,35 @@ __all__ = [
     "Bleu",
     "CharacterData",
     "Characters",
+    "Data",
     "DataError",
     "DataSet",
     "ImageData",
     "IntentData",
+    "Processor",
     "Rows",
     "Subwords",
     "TranslationData",
     "augment",
     "bleu",
     "buckets",
+    "checksum",
     "data_folder",
     "erase",
+    "is_own",
     "kept_subwords",
     "load_clinc150",
+    "load_data",
+    "load_folder",
     "load_images",
     "load_multi30k",
+    "load_table",
+    "load_text",
     "load_tiny_shakespeare",
     "mix",
     "normalise",
     "pad",
+    "processor_of",
     "rand_augment",
     "windows",
 ]

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Num, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,29 +49,22 @@ def augment(
         raise ValueError(f"shift must be 0 or a positive number of pixels, got {shift}")
     if generator.device.type != "cpu":
         raise ValueError(f"generator must be a CPU generator, got one on {generator.device}")
-    batch, channels, height, width = images.shape
+    batch, _, height, width = images.shape
     device = images.device
     drawn = batch if rows is None else rows.of
     offsets = torch.randint(-shift, shift + 1, (2, drawn, 1), generator=generator)
     mirrored = torch.rand(drawn, 1, generator=generator) < 0.5
     if rows is not None:
         offsets, mirrored = offsets[:, rows.chosen], mirrored[rows.chosen]
-    offsets, mirrored = offsets.to(device), mirrored.to(device)
-
-    # Which line and column of the input each pixel of the output shows: (batch, height) and (batch, width).
-    lines = torch.arange(height, device=device) - offsets[0]
-    columns = torch.arange(width, device=device) - offsets[1]
-    line_inside, column_inside = (lines >= 0) & (lines < height), (columns >= 0) & (columns < width)
-    inside = line_inside[:, None, :, None] & column_inside[:, None, None, :]
     if flip:
-        columns = torch.where(mirrored, width - 1 - columns, columns)
-    moved = images[
-        torch.arange(batch, device=device)[:, None, None, None],
-        torch.arange(channels, device=device)[None, :, None, None],
-        lines.clamp(0, height - 1)[:, None, :, None],
-        columns.clamp(0, width - 1)[:, None, None, :],
-    ]
-    return torch.where(inside, moved, moved.new_zeros(()))
+        at = torch.from_numpy(np.flatnonzero(mirrored.numpy())).to(device)
+        images = images.index_copy(0, at, images.index_select(0, at).flip(-1))
+    if not shift:
+        return images.clone()
+    # All translations of an image are windows of it within a border of zeros; of each image one is copied.
+    windows = F.pad(images, [shift] * 4).unfold(2, height, 1).unfold(3, width, 1)
+    places = (shift - offsets[:, :, 0]).to(device)
+    return windows[torch.arange(batch, device=device), :, places[0], places[1]]
 
 
 def normalise(

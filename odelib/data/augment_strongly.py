@@ -1,37 +1,83 @@
 """Strong augmentation, as recipes for small data sets use it: RandAugment, random erasing, mixup and CutMix.
 
-The operations are torchvision's. It draws from torch's global random state, so that state is set from the generator
-of the epoch while they run, and given back after; for each image anew, so that no image's draws depend on another's.
+All that is random is drawn on the CPU, for a whole batch at once, and so is known without asking the device; the images
+are changed there, those that undergo the same operation together. Nothing is read back.
 """
 
-from collections.abc import Callable
+import math
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from odelib.data.augment import Rows
+from odelib.data.operations import LEVELS, OPERATIONS, Operation, warp
+
+MAGNITUDE_STD = 0.5
+APPLIED = 0.5
+"""Probability of each of the two operations of an image."""
 
 
 def rand_augment(
     images: UInt8[Tensor, "batch channels height width"],
-    magnitude: int,
+    magnitude: float,
     *,
     generator: torch.Generator,
     rows: Rows | None = None,
+    fill: tuple[float, ...] | None = None,
 ) -> UInt8[Tensor, "batch channels height width"]:
-    """Apply two random operations to each image (RandAugment, Cubuk et al. 2020, arXiv 1909.13719).
+    """Apply up to two random operations to each image (RandAugment, Cubuk et al. 2020, arXiv 1909.13719).
+
+    As strong as timm's ``rand-m9-mstd0.5-inc1`` for magnitude 9, which DeiT uses: two of fifteen operations, each
+    applied with probability 1/2, at a magnitude drawn from a normal distribution around the given one, between 0 and
+    10.
 
     Args:
         images: Raw pixels, of 1 or 3 channels.
-        magnitude: Strength of the operations, 1 to 30.
-        generator: A CPU generator; it advances by one draw per image of the batch.
+        magnitude: Strength of the operations, above 0 and up to 10.
+        generator: A CPU generator; it advances by the draws of the whole batch.
         rows: Which rows of a batch the images are. None: all.
-    """
-    from torchvision.transforms import v2
+        fill: Colour of what enters at the border, in units of pixels scaled to [0, 1]; None: grey.
 
-    operation = v2.RandAugment(num_ops=2, magnitude=magnitude)
-    return _each(images, operation, generator, rows)
+    Raises:
+        ValueError: The magnitude is out of range.
+    """
+    if not 0.0 < magnitude <= LEVELS:
+        raise ValueError(f"magnitude is {magnitude}, expected a number above 0 and up to {LEVELS:g}")
+    batch = len(images) if rows is None else rows.of
+    chosen = torch.randint(len(OPERATIONS), (2, batch), generator=generator)
+    applied = torch.rand(2, batch, generator=generator) < APPLIED
+    level = (magnitude + MAGNITUDE_STD * torch.randn(2, batch, generator=generator)).clamp(0.0, LEVELS) / LEVELS
+    sign = 1.0 - 2.0 * (torch.rand(2, batch, generator=generator) < 0.5).float()
+    if rows is not None:
+        chosen, applied, level, sign = (draw[:, rows.chosen] for draw in (chosen, applied, level, sign))
+    grey = [255.0 * value for value in fill or (0.5,) * images.shape[1]]
+    colour = torch.tensor(grey, dtype=torch.float32).to(images.device)[:, None, None]
+    images = images.clone()
+    for layer in range(2):
+        _apply(images, chosen[layer].where(applied[layer], -1), level[layer], sign[layer], colour)
+    return images
+
+
+def _apply(images: Tensor, chosen: Tensor, level: Tensor, sign: Tensor, colour: Tensor) -> None:
+    """Apply to each image, in place, the operation of its number, or none for -1."""
+    height, width = images.shape[-2:]
+    warped, maps = [], []
+    for number, operation in enumerate(OPERATIONS.values()):
+        places = _places(chosen == number)
+        if not len(places):
+            continue
+        if operation.kind is Operation.WARP:  # all of them are one call
+            warped.append(places)
+            maps.append(operation.of(level[places] * sign[places], height, width))
+            continue
+        at = places.to(images.device)
+        images.index_copy_(0, at, operation.apply(images.index_select(0, at), level[places], sign[places]))
+    if warped:
+        at = torch.cat(warped).to(images.device)
+        images.index_copy_(0, at, warp(images.index_select(0, at), torch.cat(maps), colour))
 
 
 def erase(
@@ -41,18 +87,47 @@ def erase(
     generator: torch.Generator,
     rows: Rows | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Clear a random rectangle of some of the images (random erasing, Zhong et al. 2020, arXiv 1708.04896).
+    """Replace a random rectangle of some of the images by noise (random erasing, Zhong et al. 2020, arXiv 1708.04896).
+
+    The rectangle has 2 to 33 % of the image's area and an aspect ratio of 0.3 to 3.3, as in timm.
 
     Args:
-        images: Normalised images, so that what is cleared is the mean.
+        images: Normalised images, so that noise of mean 0 and variance 1 is like them.
         probability: Share of the images that lose a rectangle.
-        generator: A CPU generator; it advances by one draw per image of the batch.
+        generator: A CPU generator; it advances by the draws of the whole batch.
         rows: Which rows of a batch the images are. None: all.
     """
-    from torchvision.transforms import v2
-
-    operation = v2.RandomErasing(p=probability)
-    return _each(images, operation, generator, rows)
+    batch, (channels, height, width) = len(images) if rows is None else rows.of, images.shape[1:]
+    wanted = torch.rand(batch, generator=generator) < probability
+    # Ten tries for a rectangle that fits in, of which the first one counts.
+    area = height * width * torch.empty(10, batch).uniform_(0.02, 1 / 3, generator=generator)
+    ratio = torch.empty(10, batch).uniform_(math.log(0.3), math.log(1 / 0.3), generator=generator).exp()
+    tall, wide = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+    fits = (tall < height) & (wide < width)
+    first = fits.int().argmax(dim=0, keepdim=True)
+    tall, wide = tall.gather(0, first)[0], wide.gather(0, first)[0]
+    top, left = (
+        (room * torch.rand(batch, generator=generator)).floor() for room in (height - tall + 1, width - wide + 1)
+    )
+    wanted &= fits.any(dim=0)
+    # As many numbers as there are pixels to replace, in the order of the images.
+    counts = (channels * tall * wide * wanted).long()
+    noise = torch.randn(int(counts.sum()), generator=generator)
+    if rows is not None:
+        own = torch.split(noise, counts.tolist())
+        noise = torch.cat([own[i] for i in rows.chosen.tolist()])
+        wanted, tall, wide, top, left = (draw[rows.chosen] for draw in (wanted, tall, wide, top, left))
+    places, device = _places(wanted), images.device
+    if not len(places):
+        return images
+    edges = torch.stack([top, top + tall, left, left + wide])[:, places].to(device)[:, :, None]
+    lines, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    inside = ((lines >= edges[0]) & (lines < edges[1]))[:, None, :, None] & (
+        (columns >= edges[2]) & (columns < edges[3])
+    )[:, None, None, :]
+    at = places.to(device)
+    part = images.index_select(0, at).masked_scatter_(inside, noise.to(device, images.dtype))
+    return images.index_copy(0, at, part)
 
 
 def mix(
@@ -84,30 +159,27 @@ def mix(
     Raises:
         ValueError: Both parameters are 0.
     """
-    from torchvision.transforms import v2
-
-    kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
-    operations = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha > 0]
-    if not operations:
+    if mixup <= 0 and cutmix <= 0:
         raise ValueError(f"mixup is {mixup} and cutmix is {cutmix}: give at least one of them as a positive number")
-    with torch.random.fork_rng(devices=[]):
-        _seed(int(torch.randint(2**62, (), generator=generator)))
-        mixed, shares = v2.RandomChoice(operations)(images, labels)
-    return mixed, shares
+    draws = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    cut = cutmix > 0 and (mixup <= 0 or draws.random() < 0.5)
+    own = float(draws.beta(cutmix, cutmix) if cut else draws.beta(mixup, mixup))
+    others = images.roll(1, 0)
+    if cut:
+        height, width = images.shape[-2:]
+        side = math.sqrt(1.0 - own)
+        centre, half = draws.integers(0, (height, width)), (int(side * height) // 2, int(side * width) // 2)
+        top, bottom = max(int(centre[0]) - half[0], 0), min(int(centre[0]) + half[0], height)
+        left, right = max(int(centre[1]) - half[1], 0), min(int(centre[1]) + half[1], width)
+        images = images.clone()
+        images[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+        own = 1.0 - (bottom - top) * (right - left) / (height * width)
+    else:
+        images = torch.lerp(others, images, own)
+    shares = F.one_hot(labels, classes).to(images.dtype)
+    return images, torch.lerp(shares.roll(1, 0), shares, own)
 
 
-def _each(
-    images: Tensor, operation: Callable[[Tensor], Tensor], generator: torch.Generator, rows: Rows | None
-) -> Tensor:
-    """Apply an operation to each image, which draws from torch's global state of the CPU, from a seed of its own."""
-    seeds = torch.randint(2**62, (len(images) if rows is None else rows.of,), generator=generator)
-    varied = []
-    with torch.random.fork_rng(devices=[]):
-        for image, seed in zip(images, (seeds if rows is None else seeds[rows.chosen]).tolist(), strict=True):
-            _seed(seed)
-            varied.append(operation(image))
-    return torch.stack(varied)
-
-
-def _seed(seed: int) -> None:
-    torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed CUDA devices too
+def _places(wanted: Tensor) -> Int64[Tensor, " places"]:
+    """Where a mask on the CPU is true."""
+    return torch.from_numpy(np.flatnonzero(wanted.numpy()))

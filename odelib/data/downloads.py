@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import ssl
 import sys
 import tarfile
 import zlib
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from odelib.data.fetch import DamagedError, Remote, fetch
+from odelib.data.fetch import BUSY, DamagedError, Remote, fetch
 from odelib.data.sets import DATA_SETS, DataError
 
 
@@ -139,14 +140,25 @@ def _download(source: Source, folder: Path) -> Path:
             whole.rename(target)
             shutil.rmtree(arriving, ignore_errors=True)
     except (OSError, DamagedError, EOFError, HTTPException, tarfile.TarError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{source.title} is not in {folder} and could not be downloaded from {source.files[0].url} "
-            f"({reason}): try again, which goes on where this broke off, {source.remedy(folder)}"
+            f"({' '.join(str(error).split()) or type(error).__name__}): {_advice(error)}, {source.remedy(folder)}"
         ) from error
     finally:
         lock.release()
     return target
+
+
+def _advice(error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return (
+            "this machine does not trust the server's certificate, so set its clock right and give it the certificates "
+            "of your proxy (SSL_CERT_FILE)"
+        )
+    if getattr(error, "code", None) in BUSY:
+        return "the server is busy, so try again in some minutes, which goes on where this broke off"
+    return "try again, which goes on where this broke off"
 
 
 def _collected(source: Source, arriving: Path) -> Path:

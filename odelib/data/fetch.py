@@ -17,6 +17,9 @@ from urllib.request import Request, urlopen
 _CHUNK = 1 << 16
 # What a broken connection raises. No server, no such page, or a full disk are others, and to try again is no use.
 _CUT = (ConnectionError, TimeoutError, HTTPException, ssl.SSLError)
+# What a server answers that may do better later.
+BUSY = (429, 500, 502, 503, 504)
+_LONGEST_WAIT = 60.0
 
 
 class DamagedError(RuntimeError):
@@ -52,7 +55,8 @@ def fetch(remote: Remote, folder: Path, *, attempts: int = 4, wait: float = 1.0,
         remote: The file.
         folder: An existing folder; no other process may download the same file into it at the same time.
         attempts: Connections in a row that may break off without having brought anything new.
-        wait: Seconds between two of them.
+        wait: Seconds between two of them; a busy server (429, 503, ...) is asked again after twice as long each time,
+            or when it says, but within a minute.
         timeout: Seconds without an answer after which a connection counts as broken.
 
     Returns:
@@ -92,15 +96,21 @@ def _receive_all(url: str, partial: Path, attempts: int, wait: float, timeout: f
     """Connect again and again until all bytes are there, or ``attempts`` times in a row brought no new ones."""
     most = failures = 0
     while True:
+        pause = wait
         try:
             return _receive(url, partial, timeout)
-        except _CUT:
+        except (HTTPError, *_CUT) as error:
+            if isinstance(error, HTTPError):
+                if error.code not in BUSY:
+                    raise
+                said = error.headers.get("Retry-After", "")
+                pause = min(float(said) if said.isdecimal() else wait * 2**failures, _LONGEST_WAIT)
             size = partial.stat().st_size if partial.exists() else 0
             failures = 1 if size > most else failures + 1
             most = max(most, size)
             if failures >= attempts:
                 raise
-            time.sleep(wait)
+            time.sleep(pause)
 
 
 def _receive(url: str, partial: Path, timeout: float) -> None:

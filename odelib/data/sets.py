@@ -1,10 +1,11 @@
 """What a data set is, which ones there are, and the error that loading one can raise."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
+import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
@@ -29,6 +30,8 @@ class DataSet:
     """Whom to name."""
     url: str
     """The authors' own page."""
+    model_sizes: Mapping[str, int] = field(default_factory=dict)
+    """What they ask of a model, as far as it is known without loading them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,11 @@ class ImageData:
         mean: Mean of the train images per channel, with pixels scaled to [0, 1].
         std: Standard deviation of the train images per channel, with pixels scaled to [0, 1].
         note: Empty for an official set; otherwise in what way this is not the official set.
+        validation_images: As ``train_images``, to choose between epochs or models by; None where there are none.
+        validation_labels: As ``train_labels``; None likewise.
+
+    Raises:
+        ValueError: The images are not raw pixels, a split is empty, or a label is none of the classes'.
     """
 
     name: str
@@ -56,6 +64,27 @@ class ImageData:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     note: str
+    validation_images: UInt8[Tensor, "validation channels height width"] | None = None
+    validation_labels: Int64[Tensor, " validation"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what training would trip over later, or would silently take for something else."""
+        for split in ("train", "validation", "test"):
+            images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+            if images is None:
+                continue
+            if images.dtype != torch.uint8:
+                raise ValueError(f"{split}_images are {images.dtype}, expected torch.uint8: raw pixels from 0 to 255")
+            if not len(images) == len(labels) > 0:
+                raise ValueError(
+                    f"{self.name} has {len(images)} {split} images and {len(labels)} labels: give one label for each "
+                    "image, and at least one image"
+                )
+            if not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
+                raise ValueError(
+                    f"{split}_labels are from {int(labels.min())} to {int(labels.max())}, expected 0 to "
+                    f"{len(self.classes) - 1}, places in the {len(self.classes)} classes of {self.name}"
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +103,7 @@ _FASHION_MNIST_CITATION = (
     "Han Xiao, Kashif Rasul, Roland Vollgraf (2017): Fashion-MNIST: a Novel Image Dataset for Benchmarking "
     "Machine Learning Algorithms, arXiv:1708.07747"
 )
+_GREY = {"image_size": 28, "in_channels": 1, "num_classes": 10}
 _CIFAR_LICENCE = "none stated by the authors, who ask to be cited"
 _CIFAR_CITATION = (
     "Alex Krizhevsky (2009): Learning Multiple Layers of Features from Tiny Images, technical report, "
@@ -89,6 +119,7 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
             licence="MIT, Copyright 2017 Zalando SE",
             citation=_FASHION_MNIST_CITATION,
             url="https://github.com/zalandoresearch/fashion-mnist",
+            model_sizes=_GREY,
         ),
         "fashion-mnist": DataSet(
             title="Fashion-MNIST",
@@ -97,6 +128,7 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
             licence="MIT, Copyright 2017 Zalando SE",
             citation=_FASHION_MNIST_CITATION,
             url="https://github.com/zalandoresearch/fashion-mnist",
+            model_sizes=_GREY,
         ),
         "cifar10": DataSet(
             title="CIFAR-10",
@@ -105,6 +137,7 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
             licence=_CIFAR_LICENCE,
             citation=_CIFAR_CITATION,
             url="https://www.cs.toronto.edu/~kriz/cifar.html",
+            model_sizes={"image_size": 32, "in_channels": 3, "num_classes": 10},
         ),
         "cifar100": DataSet(
             title="CIFAR-100",
@@ -113,6 +146,7 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
             licence=_CIFAR_LICENCE,
             citation=_CIFAR_CITATION,
             url="https://www.cs.toronto.edu/~kriz/cifar.html",
+            model_sizes={"image_size": 32, "in_channels": 3, "num_classes": 100},
         ),
     }
 )

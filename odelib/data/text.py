@@ -106,12 +106,14 @@ def load_tiny_shakespeare(root: str | os.PathLike[str] | None = None, download: 
     """
     folder = find_or_download(TINY_SHAKESPEARE, root, download)
     text = verified_content("tiny-shakespeare", folder, "input.txt", _SHAKESPEARE_SHA256).decode()
-    vocabulary = Characters.of(text)
+    return split_characters("tiny-shakespeare", text, Characters.of(text))
+
+
+def split_characters(name: str, text: str, vocabulary: Characters) -> CharacterData:
+    """Cut a text into nine tenths to learn from, a twentieth for validation and the rest for testing."""
     numbers = vocabulary.encode(text)
     first, second = len(numbers) * 9 // 10, len(numbers) * 19 // 20
-    return CharacterData(
-        "tiny-shakespeare", vocabulary, numbers[:first], numbers[first:second].clone(), numbers[second:].clone()
-    )
+    return CharacterData(name, vocabulary, numbers[:first], numbers[first:second].clone(), numbers[second:].clone())
 
 
 def load_clinc150(root: str | os.PathLike[str] | None = None, download: bool = True) -> IntentData:

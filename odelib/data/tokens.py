@@ -15,6 +15,7 @@ from torch import Tensor
 
 from odelib.data.downloads import cache_folder
 from odelib.data.sets import DataError
+from odelib.files import replacing
 from odelib.install import without
 
 if TYPE_CHECKING:
@@ -104,10 +105,9 @@ class Subwords:
         """
         if size < _SMALLEST:
             raise ValueError(f"size is {size}, expected at least {_SMALLEST}: the 256 bytes and {len(_MARKS)} marks")
-        try:
-            from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-        except ImportError as error:
-            raise DataError(_NOT_INSTALLED) from error
+        _check_installed()
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
@@ -123,22 +123,38 @@ class Subwords:
         return cls(tokenizer)
 
     @classmethod
+    def of(cls, text: str) -> "Subwords":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            DataError: It is none of that, or ``tokenizers`` is not installed.
+        """
+        _check_installed()
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_str(text)
+        except Exception as error:  # tokenizers raises nothing more special
+            raise DataError(f"these are no subwords ({error}): learn them again") from error
+        tokenizer.encode_special_tokens = True
+        return cls(tokenizer)
+
+    def to_json(self) -> str:
+        """The subwords as a text, which ``of`` reads."""
+        return str(self.tokenizer.to_str())
+
+    @classmethod
     def load(cls, path: Path) -> "Subwords":
         """Read what ``save`` wrote.
 
         Raises:
             DataError: The file cannot be read or holds no tokenizer, or ``tokenizers`` is not installed.
         """
+        _check_installed()
         try:
-            from tokenizers import Tokenizer
-
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except ImportError as error:
-            raise DataError(_NOT_INSTALLED) from error
-        except Exception as error:  # tokenizers raises nothing more special
+            return cls.of(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, DataError) as error:
             raise DataError(f"{path} holds no subwords ({error}): remove it, and they are learned again") from error
-        tokenizer.encode_special_tokens = True
-        return cls(tokenizer)
 
     def save(self, path: Path) -> None:
         """Write the subwords as JSON, whole or not at all.
@@ -147,12 +163,8 @@ class Subwords:
             OSError: The folder cannot be made or written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # another process may save at the same time
-        try:
+        with replacing(path, tag=str(os.getpid())) as partial:  # another process may save at the same time
             partial.write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
@@ -167,6 +179,13 @@ class Subwords:
         """The text of ``numbers``: up to the first END, marks left out."""
         kept = list(numbers[: numbers.index(END)] if END in numbers else numbers)
         return str(self.tokenizer.decode([number for number in kept if number >= len(_MARKS)]))
+
+
+def _check_installed() -> None:
+    try:
+        import tokenizers  # noqa: F401  only whether it is there
+    except ImportError as error:
+        raise DataError(_NOT_INSTALLED) from error
 
 
 def kept_subwords(texts: Sequence[str], size: int, name: str) -> Subwords:

@@ -1,7 +1,9 @@
 """What all models share: their depth, and the weights that training starts from."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -10,6 +12,8 @@ from odelib.layers.field import NORMS
 from odelib.models.config import TransformerConfig
 from odelib.models.fields import make_field, register_field
 from odelib.solvers import Adaptive
+
+Kind = TypeVar("Kind", bound="Model")
 
 
 def make_depth(config: TransformerConfig, **needs: bool) -> DepthBlock:
@@ -59,7 +63,29 @@ register_field("fused", partial(transformer_field, form=FusedTransformerField))
 
 
 class Model(nn.Module):
-    """What all models have: a depth or two."""
+    """What all models have: a depth or two, and a folder of ``config.json`` and ``model.safetensors`` to be kept in."""
+
+    @classmethod
+    def from_pretrained(cls: type[Kind], folder: str | Path) -> Kind:
+        """Bring back a model that ``save_pretrained`` or ``odelib export`` wrote, on the CPU, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: A file is missing.
+            ValueError: A file is damaged, or the folder holds a model of another kind.
+        """
+        from odelib.models.storage import load_pretrained  # which knows all models
+
+        model = load_pretrained(folder)
+        if not isinstance(model, cls):
+            kind = type(model).__name__
+            raise ValueError(f"{folder} holds a {kind}, not a {cls.__name__}: call {kind}.from_pretrained")
+        return model
+
+    def save_pretrained(self, folder: str | Path, card: Mapping[str, Any] | None = None) -> None:
+        """Write the model into a folder, made if absent; ``card`` is what a reader should know of it."""
+        from odelib.models.storage import save_pretrained
+
+        save_pretrained(self, folder, card)
 
     @property
     def nfe(self) -> float:

@@ -29,8 +29,9 @@ from odelib.analysis import swapped
 from odelib.data import ImageData, load_images, normalise
 from odelib.models import CausalLM, ViT, load_pretrained, save_pretrained
 from odelib.names import choose
-from odelib.training import EpochMetrics, Run, Study, TrainConfig, load_run, read_metrics, read_runs, read_study
-from odelib.training.environment import processor
+from odelib.studies import Run, Study, read_runs, read_study
+from odelib.training import EpochMetrics, TrainConfig, load_run, read_metrics
+from odelib.training.record import processor
 
 FOLDER = Path(__file__).with_name("results")
 STUDIES = Path(__file__).with_name("studies")

@@ -26,11 +26,10 @@ from torch import nn
 from odelib.data import END, PAD, START, kept_subwords, load_clinc150, load_multi30k, load_tiny_shakespeare, pad
 from odelib.models import CausalLM, EncoderDecoder, save_pretrained
 from odelib.names import choose
+from odelib.studies.runs import open_study
 from odelib.teaching.results import SAMPLES, STUDIES
 from odelib.training import Runtime, TrainConfig, TrainingError, load_run, read_metrics, translations
-from odelib.training.environment import environment
-from odelib.training.record import source_commit
-from odelib.training.runs import open_study
+from odelib.training.record import environment, source_commit
 
 PROMPTS = ("ROMEO:\n", "The king ", "What is ")
 TEMPERATURES = (0.0, 0.5, 0.8, 1.2)

@@ -60,7 +60,7 @@ class TrainingSet:
         generator = epoch_generator(self.config.seed, epoch)
         order = torch.randperm(len(self.images), generator=generator)
         for chosen in torch.split(order, self.config.batch_size):
-            if self.processes.count == 1:
+            if self.processes.world_size == 1:
                 yield self._batch(chosen, generator, None)
                 continue
             mine = self.processes.rows(len(chosen), self.config.accumulate)
@@ -82,7 +82,7 @@ class TrainingSet:
         images = augment(images, shift=config.shift, flip=config.flip, generator=generator, rows=rows)
         # What is switched off draws nothing, so that the plain recipe sees the same images for ever.
         if config.rand_augment:
-            images = rand_augment(images, config.rand_augment, generator=generator, rows=rows)
+            images = rand_augment(images, config.rand_augment, generator=generator, rows=rows, fill=self.data.mean)
         images = normalise(images, self.data.mean, self.data.std)
         if config.erasing:
             images = erase(images, config.erasing, generator=generator, rows=rows)

@@ -1,6 +1,6 @@
 """Checkpoints: written whole or not at all, and refused when they belong to something else."""
 
-import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from odelib.errors import CheckpointError
+from odelib.files import reason_of, replacing
 from odelib.training.config import TrainConfig
-from odelib.training.errors import CheckpointError
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 FORMAT = 1
 
 # These change neither the weights nor the metrics of a run, so it may go on with other values of them.
-_FREE = ("device", "shard", "eval_batch_size", "checkpoint_every")
+_FREE = ("device", "shard", "eval_batch_size", "checkpoint_every", "checkpoint_minutes", "init")
 
 
 @dataclass(frozen=True)
@@ -39,54 +40,52 @@ class Checkpoint:
     """Size of the metrics file when the checkpoint was taken."""
     average: dict[str, Any] | None = None
     """The averaged model's ``state_dict``, where the run has one."""
+    sums: Tensor | None = None
+    """Within an epoch: loss and hits of each of its batches so far, (2, batches); else None."""
 
 
-def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, name: str = CHECKPOINT) -> None:
     """Write ``checkpoint`` into ``folder``, replacing the one before only when it is safely on the disk.
 
     Raises:
         CheckpointError: The disk is full or the folder cannot be written; the checkpoint before is untouched.
     """
-    path = folder / CHECKPOINT
-    partial = folder / (CHECKPOINT + ".partial")
+    path = folder / name
     # Not asdict: it would copy every tensor.
-    state = {"format": FORMAT, **vars(checkpoint)}
+    state = {"format": FORMAT, **{key: value for key, value in vars(checkpoint).items() if value is not None}}
     try:
-        with open(partial, "wb") as file:
+        with replacing(path) as partial, open(partial, "wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch's archive writer reports a full disk as a RuntimeError
         kept = "the checkpoint before it is untouched" if path.exists() else "there is none before it"
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise CheckpointError(
-            f"cannot write {path} ({reason}); {kept}: free some space or make the folder writable, then resume"
+            f"cannot write {path} ({reason_of(error)}); {kept}: free some space or make the folder writable, "
+            "then resume"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
+def load_checkpoint(folder: Path, name: str = CHECKPOINT) -> Checkpoint:
     """Read the checkpoint of a run folder; tensors come to the CPU, and no code in the file is run.
 
     Raises:
-        CheckpointError: There is none, or it is truncated, corrupt or of another format.
+        CheckpointError: There is none, or it is truncated, damaged (by its checksums) or of another format.
     """
-    path = folder / CHECKPOINT
+    path = folder / name
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}: check the folder's name, or train without resume")
+        raise CheckpointError(f"there is no checkpoint {path}: check the folder's name")
     try:
         file = open(path, "rb")  # noqa: SIM115  apart from its use: only here is an OSError about permissions
     except OSError as error:
         raise CheckpointError(f"cannot read {path} ({error.strerror}): check its permissions") from error
     try:
         with file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged archive
-        raise CheckpointError(
-            f"{path} is corrupt or cut short: restore it from a copy, or train anew in another folder"
-        ) from error
+            damaged = zipfile.ZipFile(file).testzip()  # torch writes checksums but does not look at them
+            file.seek(0)
+            state = None if damaged else torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and zipfile raise many kinds for a damaged archive
+        raise CheckpointError(_DAMAGED.format(path)) from error
+    if damaged:
+        raise CheckpointError(_DAMAGED.format(path))
     if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of format {FORMAT}: use the odelib version that wrote it, or train anew"
@@ -97,8 +96,14 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{path} lacks entries or has unknown ones ({error}): train anew") from error
 
 
+_DAMAGED = "{} is corrupt or cut short: restore it from a copy, or train anew in another folder"
+
+
 def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) -> None:
     """Refuse to go on with another configuration than the one that the checkpoint was written with.
+
+    More epochs are no other configuration once those of the checkpoint are done: the run goes on, and its learning
+    rate from there on is that of the longer run.
 
     Raises:
         CheckpointError: They differ; the sentence names the first fields that do, with both values.
@@ -110,7 +115,9 @@ def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) ->
             f"the checkpoint in {folder} holds a configuration that this version of odelib cannot read ({error}): "
             "use the version that wrote it, or train in another folder"
         ) from error
-    names = [name for name in {**stored, **asked} if name not in _FREE and stored.get(name) != asked.get(name)]
+    longer = asked["epochs"] > stored["epochs"] <= checkpoint.epoch
+    free = (*_FREE, "epochs") if longer else _FREE
+    names = [name for name in {**stored, **asked} if name not in free and stored.get(name) != asked.get(name)]
     if names:
         shown = ", ".join(f"{name} is {stored.get(name)!r} there and {asked.get(name)!r} here" for name in names[:3])
         more = f", and {len(names) - 3} more" if len(names) > 3 else ""

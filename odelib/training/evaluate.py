@@ -1,16 +1,16 @@
-"""Measure a model on what it was not trained with, and bring a trained one back from its run folder."""
+"""Measure a model on what it was not trained with, by its own solver or another one on the same weights."""
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from statistics import fmean
 
 import torch
 from torch import nn
 
 from odelib.data import ImageData
+from odelib.layers import DepthBlock
 from odelib.modes import evaluation
-from odelib.training.checkpoint import load_checkpoint
-from odelib.training.config import TrainConfig, build_model
+from odelib.solvers import Adaptive
 from odelib.training.runtime import Runtime
 from odelib.training.tasks import Batch, hits_of, loss_of, test_images
 
@@ -48,7 +48,9 @@ def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> 
     loss = torch.zeros((), device=runtime.device)
     hits = torch.zeros((), dtype=torch.int64, device=runtime.device)
     count = 0
-    with evaluation(model), torch.inference_mode():
+    # Not inference_mode: a run that goes on at the end of an epoch measures first, and the buffers that FSDP makes in
+    # its first pass must serve in training too.
+    with evaluation(model), torch.no_grad():
         for batch in batches:
             for inputs, targets, part in batch.pieces(runtime.processes):
                 with runtime.autocast():
@@ -57,27 +59,63 @@ def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> 
                     loss += loss_of(logits, targets, reduction="sum")
                     hits += hits_of(logits, targets)
             count += batch.count
-    loss, hits = (runtime.processes.sum(number) for number in (loss, hits))
+    loss, hits = (runtime.processes.all_reduce(number) for number in (loss, hits))
     return loss.item() / count, hits.item() / count
 
 
-def load_run(folder: str | Path) -> tuple[TrainConfig, nn.Module]:
-    """Bring back the model of a run folder as its last checkpoint has it, on the CPU, in evaluation mode.
+def swap(
+    model: nn.Module, step_rule: str | None = None, *, refine: int = 1, tolerance: float | None = None
+) -> nn.Module:
+    """Change how the depth of a trained model is integrated; its weights and its time stay.
 
-    Where the run averages its weights, it is the averaged model, which the metrics are of.
+    Args:
+        model: A model of this package; it is changed.
+        step_rule: The new step rule; None keeps the present one, or takes tsit5 where there is a tolerance.
+        refine: Take this many times as many steps, each smaller by the same factor.
+        tolerance: Adapt the steps within each interval, so that the error estimate of each step stays below this,
+            absolute and relative to the state, instead of taking equal steps. A batch is one system.
+
+    Returns:
+        The same model.
 
     Raises:
-        CheckpointError: The folder has no checkpoint, or one that cannot be used.
+        ValueError: The rule is unknown, ``refine`` is less than 1, the tolerance is not positive, or the rule has no
+            error estimate to adapt by.
     """
-    checkpoint = load_checkpoint(Path(folder))
-    config = TrainConfig.from_dict(checkpoint.config)
-    with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be replaced
-        model = build_model(config.model)
-    model.load_state_dict(checkpoint.model if checkpoint.average is None else _averaged(checkpoint.average))
-    return config, model.eval()
+    if tolerance is not None and refine != 1:
+        raise ValueError(f"refine is {refine} and tolerance is {tolerance:g}: give one of the two")
+    for block in _depths(model):
+        if tolerance is None:
+            block.swap(step_rule, refine=refine)
+        else:
+            steps = Adaptive(rtol=tolerance, atol=tolerance)
+            block.swap(step_rule or "tsit5", steps=steps, gradient="backprop")
+    return model
 
 
-def _averaged(state: dict[str, Any]) -> dict[str, Any]:
-    """The model's own state in that of an ``AveragedModel`` around it."""
-    prefix = "module."
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+def rule_of(model: nn.Module) -> str:
+    """Name of the step rule by which a model is integrated."""
+    return _depths(model)[0].rule.name
+
+
+@contextmanager
+def mean_nfe(model: nn.Module) -> Iterator[Callable[[], float]]:
+    """Context that yields a function: the mean field evaluations of the forward passes in it, rejected steps counted.
+
+    Steps that adapt differ from pass to pass.
+    """
+    blocks = _depths(model)
+    spent: list[list[float]] = [[] for _ in blocks]
+    hooks = [
+        block.register_forward_hook(lambda block, inputs, output, seen=seen: seen.append(block.nfe))
+        for block, seen in zip(blocks, spent, strict=True)
+    ]
+    try:
+        yield lambda: sum(fmean(seen) for seen in spent if seen)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _depths(model: nn.Module) -> list[DepthBlock]:
+    return [module for module in model.modules() if isinstance(module, DepthBlock)]

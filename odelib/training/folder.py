@@ -1,22 +1,32 @@
-"""The run folder: whether a run may be written there, and that no two processes do so at once."""
+"""The run folder: who may write there, and what a run leaves in it."""
 
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from odelib.training.checkpoint import CHECKPOINT
-from odelib.training.errors import TrainingError
-from odelib.training.record import METRICS
+from odelib.analysis.cost import Cost
+from odelib.errors import CheckpointError, TrainingError
+from odelib.files import reason_of, write_json
+from odelib.training.checkpoint import BEST, CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
+from odelib.training.config import TrainConfig
+from odelib.training.progress import Board, open_board
+from odelib.training.record import METRICS, EpochMetrics, MetricsFile, epoch_record, header
+from odelib.training.runtime import Runtime
 
-CONFIG = "config.json"
+CONFIG, DATA = "config.json", "data.json"
 _LOCK, _HOLDER = ".lock", ".holder"
-_FIRST_FILES = {CONFIG, METRICS, CHECKPOINT + ".partial", _LOCK, _HOLDER}
+_FIRST_FILES = {CONFIG, DATA, METRICS, CHECKPOINT, CHECKPOINT + ".partial", _LOCK, _HOLDER}
 
 
-def claim_folder(folder: Path, *, resume: bool) -> None:
-    """Make the run folder and make sure, before any work is done, that a run can be written there.
+@contextmanager
+def claimed(folder: Path, *, resume: bool = False) -> Iterator[None]:
+    """Make a folder and make sure, before any work is done, that a run can be written there.
+
+    Where the block raises and nothing was written, the folder is gone again.
 
     Raises:
         ValueError: It holds files already and ``resume`` is off.
@@ -26,23 +36,38 @@ def claim_folder(folder: Path, *, resume: bool) -> None:
         raise ValueError(
             f"the run folder {folder} is not empty: resume the run in it (--resume), or choose another (--out)"
         )
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     probe = folder / ".writable"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise TrainingError(
-            f"cannot write to the run folder {folder} ({error.strerror}): choose another one (--out)"
-        ) from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write to the run folder {folder} ({error.strerror}): choose another one (--out)"
+            ) from error
+        yield
+    finally:
+        if made and folder.is_dir() and not (folder / CHECKPOINT).exists():
+            for name in _FIRST_FILES & {path.name for path in folder.iterdir()}:
+                (folder / name).unlink()
+        for each in made:
+            if each.is_dir() and not any(each.iterdir()):
+                each.rmdir()
 
 
 def _is_new(folder: Path) -> bool:
-    """Whether nothing is lost by starting in the folder: it is empty, or a run was killed before its first epoch."""
+    """Whether nothing is lost by starting in the folder: it is empty, or a run ended before its first step was kept."""
     if {path.name for path in folder.iterdir()} - _FIRST_FILES:
         return False
     metrics = folder / METRICS
-    return not metrics.is_file() or metrics.read_bytes().count(b"\n") <= 1
+    if metrics.is_file() and metrics.read_bytes().count(b"\n") > 1:
+        return False
+    try:
+        return not (folder / CHECKPOINT).is_file() or load_checkpoint(folder).step == 0
+    except CheckpointError:
+        return False
 
 
 @contextmanager
@@ -69,3 +94,59 @@ def hold_folder(folder: Path) -> Iterator[None]:
         holder.unlink(missing_ok=True)
         lock.release()
         (folder / _LOCK).unlink(missing_ok=True)
+
+
+class Journal:
+    """Writes into a run folder; of several processes that train one model, the main one does.
+
+    Args:
+        folder: The run folder.
+        metrics: Its metrics file.
+        board: Where TensorBoard's files are written.
+    """
+
+    def __init__(self, folder: Path, metrics: MetricsFile, board: Board) -> None:
+        self._folder, self._metrics, self._board = folder, metrics, board
+
+    def begin(
+        self, config: TrainConfig, runtime: Runtime, cost: Cost, checkpoint: Checkpoint, data: dict[str, Any] | None
+    ) -> None:
+        """Write what there is before the first step, or before the first of further epochs.
+
+        Raises:
+            TrainingError: It cannot be written, as on a full disk; so for ``add`` and ``save``.
+        """
+        for name, values in ((CONFIG, config.to_dict()), (DATA, data)):
+            if values is not None:
+                try:
+                    write_json(self._folder / name, values)
+                except OSError as error:
+                    raise TrainingError(f"cannot write {self._folder / name} ({reason_of(error)})") from error
+        self.save(checkpoint, self._metrics.append(header(config, runtime, cost)))
+
+    def add(self, done: EpochMetrics, checkpoint: Checkpoint | None, *, best: bool = False) -> None:
+        """Write what an epoch gave, and the checkpoint after it, if one is due."""
+        size = self._metrics.append(epoch_record(done))
+        if checkpoint is not None:
+            if best:
+                save_checkpoint(replace(checkpoint, optimizer={}, metrics_bytes=size), self._folder, BEST)
+            self.save(checkpoint, size)
+        self._board.epoch_done(done)
+
+    def save(self, checkpoint: Checkpoint, size: int | None = None) -> None:
+        """Write a checkpoint that knows of what the metrics file has."""
+        known = self._metrics.size if size is None else size
+        save_checkpoint(replace(checkpoint, metrics_bytes=known), self._folder)
+
+
+@contextmanager
+def open_journal(folder: Path, stored: Checkpoint | None, *, tensorboard: bool) -> Iterator[Journal]:
+    """The journal of a run that begins, or goes on from a checkpoint; what was written after that is cut off.
+
+    Raises:
+        ValueError: TensorBoard is wanted and not installed.
+        TrainingError: Metrics that the checkpoint knows of are lost.
+    """
+    size, step = (0, 0) if stored is None else (stored.metrics_bytes, stored.step)
+    with MetricsFile(folder / METRICS, size=size) as metrics, open_board(folder, step, wanted=tensorboard) as board:
+        yield Journal(folder, metrics, board)

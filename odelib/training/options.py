@@ -1,19 +1,118 @@
-"""Options as plain values, from YAML files or elsewhere: known names and right types, or the line that is wrong."""
+"""Options as plain values from presets, YAML files or the command line: known names, right types, or the wrong line."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from odelib.models.storage import MODELS
 from odelib.names import choose
 from odelib.training.config import TrainConfig, kind_for
-from odelib.training.presets import merge, preset
 
 Place = Callable[..., AbstractContextManager[None]]
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "null"}
+
+
+_TEXT = {"shift": 0, "flip": False}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "fashion-micro": {},
+        "cifar10-micro": {
+            "data": "cifar10",
+            "train_images": 10_000,
+            "epochs": 30,
+            "warmup_epochs": 2.0,
+            "shift": 3,
+            "model": {
+                "stem": "conv",
+                "patch_size": 4,
+                "dim": 64,
+                "num_heads": 4,
+                "mlp_ratio": 2.0,
+                "intervals": 6,
+            },
+        },
+        # DeiT's recipe (Touvron et al. 2021, arXiv 2012.12877, table 9) at batches of 512, so its rule gives this
+        # learning rate; images stay at 32 pixels, a shift stands for the random crop, and none is shown repeatedly.
+        "cifar100-deit-ti": {
+            "data": "cifar100",
+            "epochs": 300,
+            "batch_size": 512,
+            "lr": 5e-4,
+            "warmup_epochs": 5.0,
+            "weight_decay": 0.05,
+            "clip_norm": None,
+            "label_smoothing": 0.1,
+            "average": 0.9998,
+            "shift": 4,
+            "flip": True,
+            "rand_augment": 9,
+            "erasing": 0.25,
+            "mixup": 0.8,
+            "cutmix": 1.0,
+            "checkpoint_every": 5,
+            "model": {
+                "step_rule": "lie-trotter",
+                "patch_size": 4,
+                "dim": 192,
+                "num_heads": 3,
+                "intervals": 12,
+                "pool": "class",
+                "drop_path": 0.1,
+            },
+        },
+        "shakespeare-char": {
+            **_TEXT,
+            "data": "tiny-shakespeare",
+            "epochs": 5,
+            "batch_size": 16,
+            "eval_batch_size": 64,
+            "warmup_epochs": 0.2,
+            "weight_decay": 0.1,
+            "label_smoothing": 0.0,
+            "model": {"dim": 128, "num_heads": 4, "intervals": 4, "max_tokens": 128},
+        },
+        "clinc150": {
+            **_TEXT,
+            "data": "clinc150",
+            "subwords": 2000,
+            "epochs": 20,
+            "model": {"dim": 128, "num_heads": 4, "mlp_ratio": 2.0, "intervals": 2, "dropout": 0.3},
+        },
+        "multi30k-de-en": {
+            **_TEXT,
+            "data": "multi30k",
+            "subwords": 6000,
+            "epochs": 12,
+            "eval_batch_size": 100,
+            "model": {"dim": 128, "num_heads": 4, "mlp_ratio": 2.0, "intervals": 3, "dropout": 0.1},
+        },
+    }
+)
+"""Name of each preset, and the options of ``TrainConfig`` in which it differs from the default."""
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The options of a preset, as plain values to change at will.
+
+    Raises:
+        ValueError: The name is unknown; the sentence gives the nearest valid one.
+    """
+    return deepcopy(dict(PRESETS[choose(name, PRESETS, "preset")]))
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay options over one another, the last on top; those of the model one by one."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+            merged[name] = merge(merged[name], value) if both else value
+    return merged
 
 
 class YamlFile:
@@ -33,11 +132,15 @@ class YamlFile:
         self.path = Path(path)
         self._lines: dict[tuple[str, ...], int] = {}
         try:
-            root = yaml.compose(self.path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            text = self.path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.path} is not in UTF-8 ({error}): save it in that encoding") from error
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
             self.values: dict[str, Any] = {}
             if root is not None:
                 self._note(root, ())
-                self.values = yaml.safe_load(self.path.read_text(encoding="utf-8"))
+                self.values = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ValueError(f"{self.path} is not YAML ({' '.join(str(error).split())}): correct it there") from error
         if not isinstance(self.values, dict):
@@ -131,11 +234,22 @@ def typed(value: Any, hint: Any, name: str) -> Any:
     for kind in kinds:
         if get_origin(kind) is Literal:
             return choose(str(value), get_args(kind), name)
-        if kind is float and not isinstance(value, bool):
-            try:  # YAML reads 1e-3, without a point, as a text
-                return float(value)
-            except (TypeError, ValueError):
-                continue
         if type(value) is kind:
             return value
+        read = _READ.get(kind)
+        # YAML reads 1e-3, without a point, as a text, and a command line has nothing but texts.
+        if read is None or isinstance(value, bool) or not isinstance(value, read[0]):
+            continue
+        try:
+            return read[1](value)
+        except (ValueError, KeyError):
+            continue
     raise ValueError(f"{name} is {value!r}, expected {' or '.join(_WORDS[kind] for kind in kinds)}")
+
+
+_READ: dict[Any, tuple[Any, Callable[[Any], Any]]] = {
+    int: (str, int),
+    float: ((str, int), float),
+    bool: (str, lambda text: {"true": True, "false": False}[text.lower()]),
+    NoneType: (str, lambda text: {"none": None, "null": None}[text.lower()]),
+}

@@ -6,6 +6,8 @@ states, and a run gives the same numbers, to rounding, in however many processes
 """
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from odelib.errors import LossError
 from odelib.install import without
 from odelib.layers.drops import rows_of_batch
 
 if TYPE_CHECKING:
-    from odelib.training.together import Together
+    from odelib.training.distributed import Distributed
 
 Value = TypeVar("Value")
 
@@ -38,6 +41,13 @@ class Part:
     """Where it ends."""
     weight: int = 1
     """0 where a piece has fewer rows than there are processes: the row is another process's, and counts there."""
+    scale: int = 1
+    """Factor of the loss: the number of processes, since they take the mean of their gradients."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether these rows are all of the batch, so that nothing is shared with anybody."""
+        return self.scale == 1 and (self.first, self.last) == (self.begin, self.end) and self.begin == 0
 
     def draws(self) -> AbstractContextManager[None]:
         """Context in which dropout draws for the whole piece."""
@@ -45,10 +55,10 @@ class Part:
 
 
 class Processes:
-    """This process, which trains alone. `Together` is one of several."""
+    """This process, which trains alone. `Distributed` is one of several."""
 
     rank = 0
-    count = 1
+    world_size = 1
 
     @property
     def main(self) -> bool:
@@ -62,34 +72,55 @@ class Processes:
         """
         parts = []
         for begin, end in _cut(0, rows, min(pieces, rows)):
-            first, last = _cut(begin, end, self.count)[self.rank]
-            parts.append(Part(first, last, begin, end) if first < last else Part(end - 1, end, begin, end, 0))
+            first, last = _cut(begin, end, self.world_size)[self.rank]
+            mine = (first, last, begin, end, 1) if first < last else (end - 1, end, begin, end, 0)
+            parts.append(Part(*mine, scale=self.world_size))
         return parts
 
     def rows(self, rows: int, pieces: int = 1) -> Tensor:
         """The rows of ``parts`` as indices into the batch, int64."""
         return torch.cat([torch.arange(part.first, part.last) for part in self.parts(rows, pieces)])
 
-    def agreed(self) -> AbstractContextManager[None]:
+    def raise_in_all(self) -> AbstractContextManager[None]:
         """Context whose exceptions are raised in all processes; within it, no process may wait for another."""
         return nullcontext()
 
-    def same(self, value: Value) -> Value:
-        """The value that the main process has."""
+    def broadcast(self, value: Value) -> Value:
+        """The value that the main process has (torch.distributed.broadcast_object_list)."""
         return value
 
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes, on the device of the run."""
+    def all_reduce(self, values: Tensor) -> Tensor:
+        """The sum over all processes, on the device of the run (torch.distributed.all_reduce)."""
         return values
 
-    def stoppable(self) -> AbstractContextManager[None]:
-        """Context in which Ctrl-C does nothing before all processes come to ``stop_if_asked``, if they are several."""
-        return nullcontext()
+    waiting: tuple[signal.Signals, ...] = (signal.SIGTERM,)
+    """Signals that stop a run at the next good moment; Ctrl-C stops a single process at once."""
+    _asked = False
+    terminated = False
+    """Whether the signal that this process heard was SIGTERM."""
 
-    def stop_if_asked(self) -> None:
-        """Raise KeyboardInterrupt in all processes, if Ctrl-C has reached one of them."""
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Context in which the signals of ``waiting`` are heard of by ``stopping`` alone."""
+        self._asked = self.terminated = False
+        if threading.current_thread() is not threading.main_thread():  # signals do not come here
+            yield
+            return
+        kept = {kind: signal.signal(kind, self._ask) for kind in self.waiting}
+        try:
+            yield
+        finally:
+            for kind, handler in kept.items():
+                signal.signal(kind, handler)
 
-    def spread(self, model: nn.Module, average: nn.Module | None, *, shard: bool) -> Callable[..., Tensor]:
+    def _ask(self, kind: int, _: object) -> None:
+        self._asked, self.terminated = True, kind == signal.SIGTERM
+
+    def stopping(self, due: bool) -> tuple[bool, bool]:
+        """Whether one of the processes was told to stop, and whether the main one finds a checkpoint ``due``."""
+        return self._asked, due
+
+    def wrap(self, model: nn.Module, average: nn.Module | None, *, shard: bool) -> Callable[..., Tensor]:
         """What to call for the model in training; its gradients are then the means over the processes.
 
         Args:
@@ -99,21 +130,21 @@ class Processes:
         """
         return model
 
-    def adding_up(self, forward: Any, *, last: bool) -> AbstractContextManager[None]:
-        """Context of a forward and backward pass; only the last of a step waits for the gradients of the others."""
+    def no_sync(self, forward: Any, *, last: bool) -> AbstractContextManager[None]:
+        """Context of a forward and backward pass; only the ``last`` of a step waits for the gradients of the others."""
         return nullcontext()
 
-    def whole(self, state: Value, *, everywhere: bool = False) -> Value:
+    def full_state_dict(self, state: Value, *, everywhere: bool = False) -> Value:
         """A ``state_dict`` with whole tensors, which all processes must ask for: in the main one, or everywhere."""
         return state
 
-    def shared_out(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    def shard_optimizer_state(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
         """The whole ``state_dict`` of an optimiser, spread as its parameters are."""
         return state
 
 
 ALONE = Processes()
-_joined: "Together | None" = None
+_joined: "Distributed | None" = None
 
 
 def launched() -> int:
@@ -136,11 +167,11 @@ def join(device: torch.device) -> Processes:
         return ALONE
     if _joined is None:
         try:
-            from odelib.training.together import Together
+            from odelib.training.distributed import Distributed
         except ImportError as error:
             what = f"training in {launched()} processes"
             raise ValueError(without("accelerate", "distributed", what)) from error
-        _joined = Together(device)
+        _joined = Distributed(device)
     if _joined.device.type != device.type:
         raise ValueError(f"device is {device}, but these processes compute on {_joined.device.type}: use one kind")
     return _joined
@@ -148,7 +179,7 @@ def join(device: torch.device) -> Processes:
 
 def leave(error: BaseException | None = None) -> None:
     """Part from the other processes, unless they know nothing of the ``error`` because of which this one ends."""
-    if _joined is not None and (error is None or error is _joined.agreed_on):
+    if _joined is not None and (error is None or known_to_all(error)):
         _joined.leave()
 
 
@@ -159,7 +190,12 @@ def speaks(error: BaseException) -> bool:
     """
     if _joined is None:
         return first_here()
-    return _joined.main or _joined.agreed_on is not error
+    return _joined.main or not known_to_all(error)
+
+
+def known_to_all(error: BaseException) -> bool:
+    """Whether all processes have raised this error together."""
+    return isinstance(error, LossError) or getattr(error, "known_to_all", False)
 
 
 def first_here() -> bool:

@@ -1,12 +1,20 @@
-"""What a person sees of a run in progress: a line per epoch and, on a terminal, a bar."""
+"""What a person sees of a run in progress: a line per epoch, on a terminal a bar, and TensorBoard's curves."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
+from odelib.install import without
 from odelib.training.config import TrainConfig
 from odelib.training.record import EpochMetrics
+
+BOARD = "tensorboard"
 
 
 class Progress:
@@ -51,7 +59,12 @@ class Progress:
                 f"epoch {done.epoch:3d}/{self._config.epochs}"
                 f"  train loss {done.train_loss:.3f} accuracy {done.train_accuracy:.3f}"
                 f"  test loss {done.test_loss:.3f} accuracy {done.test_accuracy:.3f}"
-                f"  {done.images_per_second:.0f} {self._unit}/s",
+                + (
+                    ""
+                    if done.validation_loss is None
+                    else f"  validation loss {done.validation_loss:.3f} accuracy {done.validation_accuracy:.3f}"
+                )
+                + f"  {done.images_per_second:.0f} {self._unit}/s",
                 file=sys.stdout,
             )
 
@@ -64,3 +77,47 @@ class Progress:
     ) -> None:
         """Take the bar off the terminal."""
         self._bar.close()
+
+
+class Board:
+    """Writes each number of an epoch over the optimiser steps done.
+
+    Args:
+        writer: A ``torch.utils.tensorboard.SummaryWriter``; None: nothing is written.
+    """
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def epoch_done(self, done: EpochMetrics) -> None:
+        """Write one epoch."""
+        if self._writer is None:
+            return
+        for name, value in asdict(done).items():
+            if value is not None and name not in ("epoch", "step"):
+                group, _, rest = name.rpartition("_")
+                tag = f"{rest}/{group}" if group in ("train", "test", "validation", "raw_test") else name
+                self._writer.add_scalar(tag, value, global_step=done.step)
+        self._writer.flush()
+
+
+@contextmanager
+def open_board(folder: Path, step: int, *, wanted: bool) -> Iterator[Board]:
+    """A board in ``folder / "tensorboard"``; what an earlier process wrote there of steps after ``step`` is hidden.
+
+    Raises:
+        ValueError: It is wanted, and the package tensorboard is not installed.
+    """
+    if not wanted:
+        yield Board(None)
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        remedy = "leave --tensorboard out (metrics.jsonl has the same numbers)"
+        raise ValueError(f"{without('tensorboard', 'tensorboard', '--tensorboard')}, or {remedy}") from error
+    writer: Any = SummaryWriter(folder / BOARD, purge_step=step + 1)
+    try:
+        yield Board(writer)
+    finally:
+        writer.close()

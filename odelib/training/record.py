@@ -5,16 +5,17 @@ import os
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 
+from odelib.analysis.cost import Cost
+from odelib.errors import TrainingError
+from odelib.files import version_of
 from odelib.training.config import TrainConfig
-from odelib.training.cost import Cost
-from odelib.training.errors import TrainingError
 from odelib.training.runtime import Runtime
 
 METRICS = "metrics.jsonl"
@@ -43,6 +44,14 @@ class EpochMetrics:
     """Wall-clock time of the epoch, training and measuring, in seconds."""
     images_per_second: float
     """Training images (characters, requests, subwords) per second of wall-clock time, measuring left out."""
+    validation_loss: float | None = None
+    """Mean cross-entropy on the validation split, in nats, where there is one that the run measures."""
+    validation_accuracy: float | None = None
+    """Share of the validation split that the model gets right."""
+    raw_test_loss: float | None = None
+    """Where the weights are averaged: the test loss of the weights that are not."""
+    raw_test_accuracy: float | None = None
+    """Likewise their test accuracy."""
 
 
 def header(config: TrainConfig, runtime: Runtime, cost: Cost) -> dict[str, Any]:
@@ -53,7 +62,7 @@ def header(config: TrainConfig, runtime: Runtime, cost: Cost) -> dict[str, Any]:
         "config": config.to_dict(),
         "cost": asdict(cost),
         "versions": {
-            "odelib": _version("odelib"),
+            "odelib": version_of(),
             "torch": str(torch.__version__),
             "python": platform.python_version(),
         },
@@ -62,7 +71,7 @@ def header(config: TrainConfig, runtime: Runtime, cost: Cost) -> dict[str, Any]:
         "device_name": name,
         "precision": str(runtime.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
-        "processes": runtime.processes.count,
+        "processes": runtime.processes.world_size,
     }
 
 
@@ -85,6 +94,11 @@ class MetricsFile:
             )
         self._file.truncate(size)
 
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return os.fstat(self._file.fileno()).st_size
+
     def append(self, record: dict[str, Any]) -> int:
         """Write one line and return the size of the file in bytes after it.
 
@@ -98,7 +112,7 @@ class MetricsFile:
             raise TrainingError(
                 f"cannot write {self._file.name} ({error.strerror}): free some space, then resume from the checkpoint"
             ) from error
-        return os.fstat(self._file.fileno()).st_size
+        return self.size
 
     def __enter__(self) -> "MetricsFile":
         """Return the file itself."""
@@ -113,7 +127,7 @@ class MetricsFile:
 
 def epoch_record(metrics: EpochMetrics) -> dict[str, Any]:
     """One epoch as a line of the metrics file."""
-    return {"record": "epoch", **asdict(metrics)}
+    return {"record": "epoch", **{name: value for name, value in asdict(metrics).items() if value is not None}}
 
 
 def read_metrics(folder: Path) -> tuple[dict[str, Any], tuple[EpochMetrics, ...]]:
@@ -140,13 +154,6 @@ def read_metrics(folder: Path) -> tuple[dict[str, Any], tuple[EpochMetrics, ...]
     return head, tuple(epochs)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # imported from a source tree that was never installed
-        return None
-
-
 def source_commit() -> str | None:
     """Commit of the source tree that this package lies in, marked ``-dirty`` if changed; else None."""
     tree = Path(__file__).resolve().parents[2]
@@ -158,3 +165,24 @@ def source_commit() -> str | None:
     except FileNotFoundError:  # git is not installed
         return None
     return answer.stdout.strip() or None
+
+
+def environment() -> dict[str, Any]:
+    """Date (UTC), processor, number of cores and system, as plain values."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,7 +1,8 @@
 """The one place that decides where and in which number format a run computes."""
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -32,8 +33,8 @@ class Runtime:
         """Settle ``auto`` on this machine, and meet the processes that were started together with this one.
 
         Args:
-            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``. Of several processes each takes a CUDA device of
-                its own.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``. Of several processes each takes
+                a CUDA device of its own.
             precision: ``auto``, ``float32`` or ``bfloat16``.
 
         Raises:
@@ -62,10 +63,14 @@ class Runtime:
                 return values.pin_memory()
         return values.to(self.device)
 
-    def fork_rng(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def fork_rng(self) -> Iterator[None]:
         """Context that gives the caller's torch random state back at the end, on the CPU and the device."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        return torch.random.fork_rng(devices=devices)
+        before = self.rng_state()
+        try:
+            yield
+        finally:
+            self.set_rng_state(before)
 
     def seed(self, seed: int) -> None:
         """Seed torch's generators of the CPU and of this device, and of no other device."""
@@ -73,12 +78,16 @@ class Runtime:
         if self.device.type == "cuda":
             with torch.cuda.device(self.device):
                 torch.cuda.manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
 
     def rng_state(self) -> dict[str, Tensor]:
         """The torch random state that dropout and drop-path draw from."""
         state = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
+        elif self.device.type == "mps":
+            state["mps"] = torch.mps.get_rng_state()
         return state
 
     def set_rng_state(self, state: dict[str, Tensor]) -> None:
@@ -86,6 +95,8 @@ class Runtime:
         torch.set_rng_state(state["cpu"])
         if self.device.type == "cuda" and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"], self.device)
+        elif self.device.type == "mps" and "mps" in state:
+            torch.mps.set_rng_state(state["mps"])
 
 
 def _find_device(name: str) -> torch.device:
@@ -94,11 +105,15 @@ def _find_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     kind, _, index = name.partition(":")
-    choose(kind, ("auto", "cpu", "cuda"), "device")
+    choose(kind, ("auto", "cpu", "cuda", "mps"), "device")
     if index and not (kind == "cuda" and index.isdecimal()):
-        raise ValueError(f"unknown device {name!r}: expected auto, cpu, cuda or cuda:<index>")
+        raise ValueError(f"unknown device {name!r}: expected auto, cpu, cuda, cuda:<index> or mps")
     if kind == "cpu":
         return torch.device("cpu")
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise ValueError("device 'mps' was asked for, but torch finds no Apple GPU here: use cpu or auto")
+        return torch.device("mps")
     if not torch.cuda.is_available():
         raise ValueError(f"device {name!r} was asked for, but torch finds no CUDA device here: use cpu or auto")
     if int(index or 0) >= torch.cuda.device_count():

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, Num
-from torch import Tensor
+from torch import Tensor, nn
 
 from odelib.data import ImageData, normalise
 from odelib.training.batches import TrainingSet
 from odelib.training.config import TrainConfig
-from odelib.training.processes import Part, Processes
+from odelib.training.processes import Part as Part  # what a batch is cut into
+from odelib.training.processes import Processes
 from odelib.training.runtime import Runtime
 
 IGNORED = -100
@@ -67,6 +68,10 @@ class Task:
     makes the same ones, whole or its rows of them."""
     test: Callable[[], Iterator[Batch]]
     """The batches to measure on; the same each time."""
+    validation: Callable[[], Iterator[Batch]] | None = None
+    """Likewise those to choose an epoch by; None where the run has no use for them."""
+    scores: Callable[[nn.Module], dict[str, float]] = lambda model: {}
+    """What is measured of a trained model besides loss and accuracy, by name."""
 
 
 def loss_of(
@@ -115,6 +120,9 @@ def image_task(data: ImageData, config: TrainConfig, runtime: Runtime) -> Task:
         for size, (images, labels) in zip(training.sizes, training.epoch(epoch), strict=True):
             yield Batch((images,), labels, size, whole=size)
 
+    def measured(images: Tensor, labels: Tensor) -> Callable[[], Iterator[Batch]]:
+        return lambda: _batches(images, labels, data, config.eval_batch_size, runtime)
+
     return Task(
         name=data.name,
         unit="images",
@@ -122,7 +130,12 @@ def image_task(data: ImageData, config: TrainConfig, runtime: Runtime) -> Task:
         steps=training.steps,
         sizes=image_sizes(data),
         epoch=shown,
-        test=lambda: test_images(data, config.eval_batch_size, runtime),
+        test=measured(data.test_images, data.test_labels),
+        validation=(
+            None
+            if data.validation_images is None or data.validation_labels is None
+            else measured(data.validation_images, data.validation_labels)
+        ),
     )
 
 
@@ -134,6 +147,10 @@ def image_sizes(data: ImageData) -> dict[str, int]:
 
 def test_images(data: ImageData, batch_size: int, runtime: Runtime) -> Iterator[Batch]:
     """Yield the normalised test images and their labels in batches of at most ``batch_size``."""
-    images, labels = runtime.hold(data.test_images), data.test_labels.to(runtime.device)
+    return _batches(data.test_images, data.test_labels, data, batch_size, runtime)
+
+
+def _batches(images: Tensor, labels: Tensor, data: ImageData, batch_size: int, runtime: Runtime) -> Iterator[Batch]:
+    images, labels = runtime.hold(images), labels.to(runtime.device)
     for x, target in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
         yield Batch((normalise(x.to(runtime.device), data.mean, data.std),), target, len(target))

@@ -3,24 +3,33 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor
+from torch import Tensor, nn
 
-from odelib.data import END, PAD, START, CharacterData, IntentData, Subwords, TranslationData, buckets, pad, windows
+from odelib.data import (
+    END,
+    PAD,
+    START,
+    CharacterData,
+    IntentData,
+    Subwords,
+    TranslationData,
+    bleu,
+    buckets,
+    is_own,
+    pad,
+    windows,
+)
 from odelib.training.batches import epoch_generator
 from odelib.training.config import TrainConfig
 from odelib.training.runtime import Runtime
 from odelib.training.tasks import IGNORED, Batch, Task
 
-Split = Literal["test", "validation"]
 
-
-def character_task(
-    data: CharacterData, config: TrainConfig, runtime: Runtime, *, width: int = 128, split: Split = "test"
-) -> Task:
+def character_task(data: CharacterData, config: TrainConfig, runtime: Runtime, *, width: int = 128) -> Task:
     """Continue a text character by character.
 
     The model is called with characters, int64 (batch, width), and gives logits (batch, width, vocabulary) for the
@@ -32,17 +41,17 @@ def character_task(
         config: Batch sizes and seed; ``train_images`` is the number of characters.
         runtime: Where the batches are wanted.
         width: Characters in a window.
-        split: What to measure on: "test", or "validation" to choose between models.
 
     Raises:
         ValueError: A text is too short for one window.
     """
     kept = _limit(config, len(data.train), data.name)
-    text, held_out = runtime.hold(data.train[:kept]), runtime.hold(getattr(data, split))
+    text = runtime.hold(data.train[:kept])
     count = len(text) // width - 1  # as many windows fit in wherever the first one begins
     if count < 1:
         raise ValueError(f"{len(text)} characters are too few for windows of {width}: choose a smaller width")
-    windows(held_out, width)  # refuse at once, not after the first epoch
+    for held_out in (data.test, *([data.validation] if validates(config) else [])):
+        windows(held_out, width)  # refuse at once, not after the first epoch
 
     def shuffled(epoch: int) -> Iterator[Batch]:
         generator = epoch_generator(config.seed, epoch)
@@ -55,9 +64,9 @@ def character_task(
             x, y = (part[chosen].to(runtime.device, non_blocking=True) for part in (inputs, targets))
             yield Batch((x,), y, y.numel())
 
-    def test() -> Iterator[Batch]:
-        inputs, targets = windows(held_out, width)
-        return batches(inputs, targets, torch.arange(len(inputs)), config.eval_batch_size)
+    def measured(held_out: Tensor) -> Callable[[], Iterator[Batch]]:
+        inputs, targets = windows(runtime.hold(held_out), width)
+        return lambda: batches(inputs, targets, torch.arange(len(inputs)), config.eval_batch_size)
 
     return Task(
         name=data.name,
@@ -66,13 +75,12 @@ def character_task(
         steps=math.ceil(count / config.batch_size),
         sizes={"vocab_size": data.vocabulary.size, "max_tokens": width},
         epoch=shuffled,
-        test=test,
+        test=measured(data.test),
+        validation=measured(data.validation) if validates(config) else None,
     )
 
 
-def intent_task(
-    data: IntentData, subwords: Subwords, config: TrainConfig, runtime: Runtime, *, split: Split = "test"
-) -> Task:
+def intent_task(data: IntentData, subwords: Subwords, config: TrainConfig, runtime: Runtime) -> Task:
     """Classify short texts.
 
     The model is called with subwords, int64 (batch, length), each text followed by END and filled up with PAD, and
@@ -83,14 +91,15 @@ def intent_task(
         subwords: Learned from the training texts.
         config: Number of texts (``train_images``), batch sizes and seed.
         runtime: Where the batches are wanted.
-        split: What to measure on: "test", or "validation" to choose between models.
 
     Raises:
         ValueError: There are fewer training texts than asked for.
     """
     kept = _limit(config, len(data.train_texts), data.name)
     texts = _Padded.of(_ended(subwords, data.train_texts[:kept]), runtime)
-    held_out = _Padded.of(_ended(subwords, getattr(data, f"{split}_texts")), runtime)
+    held_out = {
+        split: _Padded.of(_ended(subwords, getattr(data, f"{split}_texts")), runtime) for split in _held(config)
+    }
 
     def batch(texts: _Padded, labels: Tensor, chosen: Tensor) -> Batch:
         tokens = texts.take(chosen)
@@ -100,10 +109,9 @@ def intent_task(
         order = torch.randperm(kept, generator=epoch_generator(config.seed, epoch))
         return (batch(texts, data.train_labels, chosen) for chosen in torch.split(order, config.batch_size))
 
-    def test() -> Iterator[Batch]:
-        labels = getattr(data, f"{split}_labels")
-        order = buckets(held_out.lengths[:, None], config.eval_batch_size)
-        return (batch(held_out, labels, chosen) for chosen in order)
+    def measured(split: str) -> Iterator[Batch]:
+        labels, own = getattr(data, f"{split}_labels"), held_out[split]
+        return (batch(own, labels, chosen) for chosen in buckets(own.lengths[:, None], config.eval_batch_size))
 
     return Task(
         name=data.name,
@@ -112,17 +120,16 @@ def intent_task(
         steps=math.ceil(kept / config.batch_size),
         sizes={
             "vocab_size": subwords.size,
-            "max_tokens": max(texts.longest, held_out.longest),
+            "max_tokens": max(each.longest for each in (texts, *held_out.values())),
             "num_classes": len(data.classes),
         },
         epoch=shuffled,
-        test=test,
+        test=lambda: measured("test"),
+        validation=(lambda: measured("validation")) if validates(config) else None,
     )
 
 
-def translation_task(
-    data: TranslationData, subwords: Subwords, config: TrainConfig, runtime: Runtime, *, split: Split = "test"
-) -> Task:
+def translation_task(data: TranslationData, subwords: Subwords, config: TrainConfig, runtime: Runtime) -> Task:
     """Translate sentences, given the right beginning of each translation.
 
     The model is called with source subwords followed by END, int64 (batch, source); target subwords preceded by
@@ -135,26 +142,35 @@ def translation_task(
         subwords: Learned from both languages of the training pairs.
         config: Number of pairs (``train_images``), batch sizes in pairs, and seed.
         runtime: Where the batches are wanted.
-        split: What to measure on: "test", or "validation" to choose between models.
 
     Raises:
         ValueError: There are fewer training pairs than asked for.
     """
     kept = _limit(config, len(data.train_source), data.name)
     train = _Pairs.of(subwords, data.train_source[:kept], data.train_target[:kept], runtime)
-    held_out = _Pairs.of(subwords, getattr(data, f"{split}_source"), getattr(data, f"{split}_target"), runtime)
+    held_out = {
+        split: _Pairs.of(subwords, getattr(data, f"{split}_source"), getattr(data, f"{split}_target"), runtime)
+        for split in _held(config)
+    }
 
     def shuffled(epoch: int) -> Iterator[Batch]:
         return train.batches(buckets(train.lengths, config.batch_size, epoch_generator(config.seed, epoch)))
+
+    def measured(split: str) -> Iterator[Batch]:
+        return held_out[split].batches(buckets(held_out[split].lengths, config.eval_batch_size))
 
     return Task(
         name=data.name,
         unit="subwords",
         count=int(train.target.lengths.sum()),
         steps=math.ceil(kept / config.batch_size),
-        sizes={"vocab_size": subwords.size, "max_tokens": max(train.longest, held_out.longest)},
+        sizes={
+            "vocab_size": subwords.size,
+            "max_tokens": max(each.longest for each in (train, *held_out.values())),
+        },
         epoch=shuffled,
-        test=lambda: held_out.batches(buckets(held_out.lengths, config.eval_batch_size)),
+        test=lambda: measured("test"),
+        validation=(lambda: measured("validation")) if validates(config) else None,
     )
 
 
@@ -188,6 +204,29 @@ def translations(
         for place, numbers in zip(chosen.tolist(), written.tolist(), strict=True):
             texts[place] = subwords.decode(numbers)
     return texts
+
+
+def bleu_of(data: TranslationData, subwords: Subwords, runtime: Runtime) -> Callable[[nn.Module], dict[str, float]]:
+    """What measures a model by the BLEU of its own translations of the test sentences."""
+
+    def scores(model: Any) -> dict[str, float]:
+        def write(tokens: Tensor, mask: Tensor) -> Tensor:
+            written, _ = model.translate(tokens, mask, start=START, end=END)
+            return written  # type: ignore[no-any-return]
+
+        found = translations(write, data.test_source, subwords, runtime)
+        return {"bleu": bleu(found, data.test_target).score}
+
+    return scores
+
+
+def validates(config: TrainConfig) -> bool:
+    """Whether a run on texts measures the validation split after each epoch."""
+    return config.keep_best or is_own(config.data)
+
+
+def _held(config: TrainConfig) -> tuple[str, ...]:
+    return ("test", "validation") if validates(config) else ("test",)
 
 
 def _limit(config: TrainConfig, available: int, name: str) -> int:

@@ -12,7 +12,7 @@ import odelib
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
-ROOMS = ("solvers", "layers", "models", "analysis", "data", "training", "teaching")
+ROOMS = ("solvers", "layers", "models", "analysis", "data", "training", "studies", "teaching")
 
 _spec = importlib.util.spec_from_file_location("chapters", BOOK / "_extensions/chapters.py")
 chapters = importlib.util.module_from_spec(_spec)

@@ -1,6 +1,8 @@
 """One file over a network that cuts connections, forgets the beginning, lies, or is not there."""
 
 import errno
+import ssl
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from odelib.data import fetch as module
+from odelib.data.downloads import _advice
 from odelib.data.fetch import DamagedError, Remote, checksum_of, fetch
 
 CONTENT = bytes(range(256)) * 40
@@ -107,6 +110,44 @@ def test_no_such_file_and_no_network_are_not_tried_again(server: Any, tmp_path: 
     with pytest.raises(URLError, match="no network"):
         fetch(Remote("https://example.org/a.bin", "md5:0"), tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_busy_server_is_asked_again_later(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    answers: list[Any] = [HTTPError("u", code, "busy", Message(), None) for _ in range(3)]
+    answers[1].headers["Retry-After"] = "7"
+    waited: list[float] = []
+    whole = module.urlopen
+
+    def busy(*args: Any, **options: Any) -> Any:
+        if answers:
+            raise answers.pop(0)
+        return whole(*args, **options)
+
+    monkeypatch.setattr(module, "urlopen", busy)
+    monkeypatch.setattr(module.time, "sleep", waited.append)
+    assert fetch(server.remote("a.bin", CONTENT), tmp_path).read_bytes() == CONTENT
+    assert waited == [1.0, 7.0, 4.0]
+    answers += [HTTPError("u", code, "busy", Message(), None) for _ in range(9)]
+    with pytest.raises(HTTPError):
+        fetch(server.remote("b.bin", CONTENT), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (URLError(ssl.SSLCertVerificationError("self-signed")), "does not trust the server's certificate, so set"),
+        (
+            HTTPError("u", 503, "Service Unavailable", Message(), None),
+            "the server is busy, so try again in some minutes",
+        ),
+        (URLError("no network"), "try again, which goes on where this broke off"),
+    ],
+)
+def test_the_advice_fits_what_went_wrong(error: Exception, words: str) -> None:
+    assert words in _advice(error)
 
 
 def test_a_full_disk_keeps_what_has_arrived(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from odelib.data import ImageData
 from odelib.models import ViTConfig
-from odelib.training import Checkpoint, CheckpointError, TrainConfig, fit, load_checkpoint
+from odelib.training import Checkpoint, CheckpointError, TrainConfig, load_checkpoint, train
 from odelib.training.checkpoint import CHECKPOINT, check_same_run, save_checkpoint
 
 
@@ -149,8 +149,8 @@ def test_where_and_how_it_is_measured_may_change(config: TrainConfig, tmp_path: 
 def test_fit_refuses_the_checkpoint_of_another_run_and_leaves_it(
     data: ImageData, still: TrainConfig, tmp_path: Path
 ) -> None:
-    fit(still, data, tmp_path, progress=False)
+    train(still, tmp_path, data=data, progress=False)
     before = (tmp_path / CHECKPOINT).read_bytes()
     with pytest.raises(CheckpointError, match="seed is 0 there and 1 here"):
-        fit(replace(still, seed=1), data, tmp_path, resume=True, progress=False)
+        train(replace(still, seed=1), tmp_path, data=data, resume=True, progress=False)
     assert (tmp_path / CHECKPOINT).read_bytes() == before

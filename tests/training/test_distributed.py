@@ -32,7 +32,6 @@ from odelib.training import (
     TrainConfig,
     TrainingError,
     build_model,
-    fit_task,
     image_task,
     load_checkpoint,
     load_run,
@@ -42,6 +41,7 @@ from odelib.training import (
     translation_task,
 )
 from odelib.training.folder import hold_folder
+from odelib.training.run import fit_task
 
 pytestmark = pytest.mark.slow  # two launches of two processes
 
@@ -153,13 +153,13 @@ def gradients(name: str, shard: bool) -> tuple[float, float]:
         model = ViT(ViTConfig(image_size=8, patch_size=4, num_classes=3, **common))
     alone, processes = deepcopy(model), Runtime.choose("cpu").processes
     alone(inputs).square().sum().backward()
-    forward: Any = processes.spread(model, None, shard=shard)
+    forward: Any = processes.wrap(model, None, shard=shard)
     (part,) = processes.parts(len(inputs))
-    with processes.adding_up(forward, last=True):
-        (forward(inputs[part.first : part.last]).square().sum() * processes.count).backward()
+    with processes.no_sync(forward, last=True):
+        (forward(inputs[part.first : part.last]).square().sum() * processes.world_size).backward()
     pairs = zip(model.parameters(), alone.parameters(), strict=True)
     wrong = [
-        float((processes.whole(ours.grad, everywhere=True) - right.grad).abs().max() / right.grad.abs().max())
+        float((processes.full_state_dict(ours.grad, everywhere=True) - right.grad).abs().max() / right.grad.abs().max())
         for ours, right in pairs
         if right.grad is not None and right.grad.abs().max() > 1e-4
     ]
@@ -372,7 +372,7 @@ def test_what_goes_wrong_in_one_process_ends_all(notes: list[Plan], name: str, s
     first, second = (each[name] for each in notes)
     assert sentence in first["sentence"]
     assert first["sentence"] == second["sentence"]
-    assert {first["error"], second["error"]} <= {"TrainingError", "CheckpointError", "ValueError"}
+    assert {first["error"], second["error"]} <= {"TrainingError", "LossError", "CheckpointError", "ValueError"}
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_what_goes_wrong_in_one_process_ends_all(notes: list[Plan], name: str, s
         zip(
             LINES,
             (
-                "invalid literal for int() with base 10: 'x'",
+                "epochs is 'x', expected a whole number",
                 "unknown preset 'fashion'",
                 "device 'cuda:1' was asked for by 2 processes: ask for cuda",
                 "2 processes were started, but only `odelib train` works in several",

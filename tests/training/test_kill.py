@@ -22,6 +22,7 @@ torch.set_num_threads(1)
 from odelib.data import CharacterData, Characters, IntentData, Subwords, TranslationData
 from odelib.training import *
 from odelib.training.text_tasks import *
+from odelib.training.run import fit_task
 
 letters = Characters("abcdefg")
 numbers = letters.encode("abcdefg" * 200)

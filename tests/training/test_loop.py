@@ -14,12 +14,12 @@ from odelib.training import (
     TrainConfig,
     TrainingError,
     evaluate,
-    fit,
     load_checkpoint,
     load_run,
     loop,
     measure,
     read_metrics,
+    train,
 )
 from odelib.training.checkpoint import CHECKPOINT
 from odelib.training.record import METRICS
@@ -64,15 +64,15 @@ def test_a_stopped_run_resumes_bit_for_bit(
     config = replace(config, model=replace(config.model, step_rule=rule))
     assert config.model.dropout > 0
     assert config.model.drop_path > 0
-    straight = fit(config, data, tmp_path / "straight", progress=False)
+    straight = train(config, tmp_path / "straight", data=data, progress=False)
 
     stop_in_epoch(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
-        fit(config, data, tmp_path / "stopped", progress=False)
+        train(config, tmp_path / "stopped", data=data, progress=False)
     monkeypatch.undo()
     assert load_checkpoint(tmp_path / "stopped").epoch == 2
     torch.rand(17)  # what happens between the two must not matter
-    resumed = fit(config, data, tmp_path / "stopped", resume=True, progress=False)
+    resumed = train(config, tmp_path / "stopped", data=data, resume=True, progress=False)
 
     assert same(dict(resumed.model.state_dict()), dict(straight.model.state_dict()))
     once, again = load_checkpoint(tmp_path / "straight"), load_checkpoint(tmp_path / "stopped")
@@ -87,59 +87,59 @@ def test_metrics_written_after_the_last_checkpoint_are_written_again(
     data: ImageData, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(config, checkpoint_every=2)
-    fit(config, data, tmp_path / "straight", progress=False)
+    train(config, tmp_path / "straight", data=data, progress=False)
     stop_in_epoch(monkeypatch, 4)
     with pytest.raises(KeyboardInterrupt):
-        fit(config, data, tmp_path / "stopped", progress=False)
+        train(config, tmp_path / "stopped", data=data, progress=False)
     monkeypatch.undo()
     assert load_checkpoint(tmp_path / "stopped").epoch == 2
     assert len(records(tmp_path / "stopped")) == 4  # header and three epochs, of which the third is not kept
-    fit(config, data, tmp_path / "stopped", resume=True, progress=False)
+    train(config, tmp_path / "stopped", data=data, resume=True, progress=False)
     assert records(tmp_path / "stopped") == records(tmp_path / "straight")
 
 
 def test_stopping_before_the_first_epoch_ends_loses_nothing(
     data: ImageData, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit(config, data, tmp_path / "straight", progress=False)
+    train(config, tmp_path / "straight", data=data, progress=False)
     stop_in_epoch(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
-        fit(config, data, tmp_path / "stopped", progress=False)
+        train(config, tmp_path / "stopped", data=data, progress=False)
     monkeypatch.undo()
-    fit(config, data, tmp_path / "stopped", resume=True, progress=False)
+    train(config, tmp_path / "stopped", data=data, resume=True, progress=False)
     assert records(tmp_path / "stopped") == records(tmp_path / "straight")
 
 
 def test_resuming_a_finished_run_changes_nothing(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
-    first = fit(still, data, tmp_path, progress=False)
+    first = train(still, tmp_path, data=data, progress=False)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    again = fit(still, data, tmp_path, resume=True, progress=False)
+    again = train(still, tmp_path, data=data, resume=True, progress=False)
     assert again.history == first.history
     assert same(dict(again.model.state_dict()), dict(first.model.state_dict()))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_lost_metrics_are_noticed(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
-    fit(still, data, tmp_path, progress=False)
+    train(still, tmp_path, data=data, progress=False)
     (tmp_path / METRICS).write_text("")
     with pytest.raises(TrainingError, match="has 0 bytes where the checkpoint knows of"):
-        fit(still, data, tmp_path, resume=True, progress=False)
+        train(still, tmp_path, data=data, resume=True, progress=False)
 
 
 def test_one_seed_gives_one_result_and_another_seed_another(
     data: ImageData, still: TrainConfig, tmp_path: Path
 ) -> None:
-    first = fit(still, data, tmp_path / "a", progress=False)
+    first = train(still, tmp_path / "a", data=data, progress=False)
     torch.manual_seed(123)
-    second = fit(still, data, tmp_path / "b", progress=False)
-    other = fit(replace(still, seed=1), data, tmp_path / "c", progress=False)
+    second = train(still, tmp_path / "b", data=data, progress=False)
+    other = train(replace(still, seed=1), tmp_path / "c", data=data, progress=False)
     assert same(dict(first.model.state_dict()), dict(second.model.state_dict()))
     assert not same(dict(first.model.state_dict()), dict(other.model.state_dict()))
 
 
 def test_the_callers_random_state_is_left_alone(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
     before = torch.get_rng_state()
-    fit(still, data, tmp_path, progress=False)
+    train(still, tmp_path, data=data, progress=False)
     load_run(tmp_path)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -148,13 +148,13 @@ def test_it_learns(tmp_path: Path) -> None:
     images = load_images("fashion-mnist-subset")
     model = ViTConfig(dim=32, num_heads=2, mlp_ratio=2.0, intervals=2)
     config = TrainConfig(model=model, train_images=500, epochs=8, batch_size=25, lr=1e-2, shift=0, device="cpu")
-    result = fit(config, images, tmp_path, progress=False)
+    result = train(config, tmp_path, data=images, progress=False)
     assert result.test_accuracy > 0.45  # chance is 0.10
     assert result.history[-1].train_loss < 0.8 * result.history[0].train_loss
 
 
 def test_the_run_folder_tells_the_whole_story(data: ImageData, config: TrainConfig, tmp_path: Path) -> None:
-    result = fit(config, data, tmp_path, progress=False)
+    result = train(config, tmp_path, data=data, progress=False)
     assert TrainConfig.from_dict(json.loads((tmp_path / "config.json").read_text())) == config
     head, history = read_metrics(tmp_path)
     assert head["config"] == config.to_dict()
@@ -168,7 +168,7 @@ def test_the_run_folder_tells_the_whole_story(data: ImageData, config: TrainConf
 
 
 def test_a_run_comes_back_from_its_folder(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
-    result = fit(still, data, tmp_path, progress=False)
+    result = train(still, tmp_path, data=data, progress=False)
     config, model = load_run(tmp_path)
     assert config == still
     assert not model.training
@@ -192,7 +192,7 @@ def test_evaluate_is_the_mean_over_all_images_and_keeps_the_mode(data: ImageData
 
 
 def test_bfloat16_trains_too(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
-    result = fit(replace(still, precision="bfloat16"), data, tmp_path, progress=False)
+    result = train(replace(still, precision="bfloat16"), tmp_path, data=data, progress=False)
     assert read_metrics(tmp_path)[0]["precision"] == "bfloat16"
     assert {parameter.dtype for parameter in result.model.parameters()} == {torch.float32}
 
@@ -209,7 +209,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
 
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", poisoned)
     with pytest.raises(TrainingError, match=r"the loss is nan at step 8 \(epoch 2\): try a lower learning rate"):
-        fit(config, data, tmp_path, progress=False)
+        train(config, tmp_path, data=data, progress=False)
     kept = load_checkpoint(tmp_path)
     assert kept.epoch == 1
     assert all(torch.isfinite(value).all() for value in kept.model.values())
@@ -227,14 +227,14 @@ def test_a_model_that_does_not_fit_the_images_is_refused(
     data: ImageData, config: TrainConfig, tmp_path: Path, change: dict[str, int], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        fit(replace(config, model=replace(config.model, **change)), data, tmp_path / "run")
+        train(replace(config, model=replace(config.model, **change)), tmp_path / "run", data=data)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_a_run_in_it_is_not_overwritten(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"is not empty: resume the run in it \(--resume\), or choose another"):
-        fit(still, data, tmp_path, progress=False)
+        train(still, tmp_path, data=data, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -251,21 +251,22 @@ def test_a_full_disk_stops_the_run_with_the_last_checkpoint_in_place(
 
     monkeypatch.setattr(torch, "save", until_full)
     with pytest.raises(TrainingError, match="No space left on device"):
-        fit(config, data, tmp_path / "full", progress=False)
+        train(config, tmp_path / "full", data=data, progress=False)
     monkeypatch.undo()
     assert load_checkpoint(tmp_path / "full").epoch == 2
     assert not (tmp_path / "full" / (CHECKPOINT + ".partial")).exists()
-    fit(config, data, tmp_path / "full", resume=True, progress=False)
-    fit(config, data, tmp_path / "straight", progress=False)
+    train(config, tmp_path / "full", data=data, resume=True, progress=False)
+    train(config, tmp_path / "straight", data=data, progress=False)
     assert records(tmp_path / "full") == records(tmp_path / "straight")
 
 
 def test_progress_is_one_line_per_epoch(
     data: ImageData, config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit(config, data, tmp_path / "seen")
+    train(config, tmp_path / "seen", data=data)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert lines[0].startswith("epoch   1/4  train loss ")
-    fit(config, data, tmp_path / "unseen", progress=False)
+    assert len(lines) == 5
+    assert lines[0].startswith("training on stripes (made for the tests); run folder ")
+    assert lines[1].startswith("epoch   1/4  train loss ")
+    train(config, tmp_path / "unseen", data=data, progress=False)
     assert capsys.readouterr().out == ""

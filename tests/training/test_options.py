@@ -9,8 +9,10 @@ import torch
 
 from odelib.cli import main
 from odelib.models import CausalLMConfig, EncoderDecoderConfig, TextClassifierConfig, TransformerConfig, ViTConfig
-from odelib.training import PRESETS, TrainConfig, YamlFile, check_options, merge, prepare, preset, read_metrics
+from odelib.training import PRESETS, Runtime, TrainConfig, YamlFile, check_options, merge, preset, read_metrics
 from odelib.training.options import typed
+from odelib.training.run import Prepared
+from odelib.training.run import prepare as prepared
 
 KINDS: dict[str, type[TransformerConfig]] = {
     "fashion-micro": ViTConfig,
@@ -20,6 +22,10 @@ KINDS: dict[str, type[TransformerConfig]] = {
     "clinc150": TextClassifierConfig,
     "multi30k-de-en": EncoderDecoderConfig,
 }
+
+
+def prepare(options: dict[str, Any]) -> Prepared:
+    return prepared(check_options(options), Runtime.choose("cpu"))
 
 
 def written(folder: Path, text: str) -> Path:

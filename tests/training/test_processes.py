@@ -21,7 +21,7 @@ class OneOf(Processes):
     """A process that waits for no other."""
 
     def __init__(self, rank: int, count: int) -> None:
-        self.rank, self.count = rank, count
+        self.rank, self.world_size = rank, count
 
 
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(1, 7))
@@ -85,13 +85,13 @@ def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setenv("WORLD_SIZE", "4")  # set by some schedulers for every job
     assert launched() == 1
-    assert Runtime.choose("cpu").processes.count == 1
+    assert Runtime.choose("cpu").processes.world_size == 1
 
 
 def test_accelerate_is_asked_for_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setitem(__import__("sys").modules, "odelib.training.together", None)
+    monkeypatch.setitem(__import__("sys").modules, "odelib.training.distributed", None)
     with pytest.raises(ValueError, match=r"training in 2 processes needs .* pip install '\.\[distributed\]'"):
         Runtime.choose("cpu")
 

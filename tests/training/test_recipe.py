@@ -17,14 +17,14 @@ from odelib.training import (
     TrainingError,
     build_model,
     evaluate,
-    fit,
-    fit_task,
     load_run,
     read_metrics,
+    train,
 )
 from odelib.training.batches import TrainingSet
-from odelib.training.folder import claim_folder, hold_folder
-from odelib.training.loop import _Run
+from odelib.training.folder import claimed, hold_folder
+from odelib.training.loop import Trainer
+from odelib.training.run import fit_task, restore
 from odelib.training.tasks import image_task
 
 CPU = Runtime.choose("cpu")
@@ -46,9 +46,9 @@ def test_pieces_give_the_gradient_of_the_whole(data: ImageData, still: TrainConf
     gradients, results = [], []
     for config in (calm(still), replace(calm(still), accumulate=accumulate)):
         task = image_task(data, config, CPU)
-        run = _Run(config, task, lambda: build_model(config.model), CPU)  # noqa: B023  called at once
-        run.begin(None)
-        results.append(run._update(next(iter(task.epoch(0)))))
+        run = Trainer(config, task, lambda: build_model(config.model), CPU)  # noqa: B023  called at once
+        restore(run, None)
+        results.append(run.update(next(iter(task.epoch(0)))))
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in run.model.parameters()]))
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(results[1][0], results[0][0])
@@ -59,15 +59,15 @@ def test_the_average_is_the_exponential_one_and_is_what_counts(
     data: ImageData, still: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    update = _Run._update
+    update = Trainer.update
 
-    def noted(run: _Run, batch: object) -> object:
+    def noted(run: Trainer, batch: object) -> object:
         result = update(run, batch)
         seen.append(parameters(run.model))
         return result
 
-    monkeypatch.setattr(_Run, "_update", noted)
-    result = fit(replace(still, average=0.75), data, tmp_path, progress=False)
+    monkeypatch.setattr(Trainer, "update", noted)
+    result = train(replace(still, average=0.75), tmp_path, data=data, progress=False)
     expected = seen[0]
     for weights in seen[1:]:
         expected = 0.75 * expected + 0.25 * weights
@@ -83,19 +83,19 @@ def test_the_whole_recipe_resumes_bit_for_bit(
     data: ImageData, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(config, **STRONG, average=0.9, accumulate=2, epochs=3)
-    straight = fit(config, data, tmp_path / "straight", progress=False)
-    epoch = _Run.train_epoch
+    straight = train(config, tmp_path / "straight", data=data, progress=False)
+    epoch = Trainer.train_epoch
 
-    def stopped(run: _Run, bar: object) -> object:
+    def stopped(run: Trainer, *rest: object) -> object:
         if run.epoch == 2:
             raise KeyboardInterrupt
-        return epoch(run, bar)
+        return epoch(run, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Run, "train_epoch", stopped)
+        patch.setattr(Trainer, "train_epoch", stopped)
         with pytest.raises(KeyboardInterrupt):
-            fit(config, data, tmp_path / "stopped", progress=False)
-    resumed = fit(config, data, tmp_path / "stopped", resume=True, progress=False)
+            train(config, tmp_path / "stopped", data=data, progress=False)
+    resumed = train(config, tmp_path / "stopped", data=data, resume=True, progress=False)
     assert torch.equal(parameters(resumed.model), parameters(straight.model))
     assert resumed.history[-1].test_loss == straight.history[-1].test_loss
 
@@ -118,7 +118,7 @@ def test_mixed_classes_are_probabilities_and_the_order_stays(data: ImageData, co
 def test_the_header_says_what_the_model_costs(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
     costs = {}
     for rule in ("euler", "lie-trotter", "rk4"):
-        fit(replace(still, model=replace(still.model, step_rule=rule)), data, tmp_path / rule, progress=False)
+        train(replace(still, model=replace(still.model, step_rule=rule)), tmp_path / rule, data=data, progress=False)
         costs[rule] = read_metrics(tmp_path / rule)[0]["cost"]
     assert costs["euler"] == costs["lie-trotter"]
     assert costs["rk4"]["parameters"] == costs["euler"]["parameters"]
@@ -162,18 +162,18 @@ def test_tensorboard_shows_what_the_metrics_say(data: ImageData, still: TrainCon
 def test_two_processes_in_one_folder_are_refused_by_name(data: ImageData, still: TrainConfig, tmp_path: Path) -> None:
     sentence = r"is being written by process \d+ on .*: wait for it or stop it"
     with hold_folder(tmp_path), pytest.raises(TrainingError, match=sentence):
-        fit(still, data, tmp_path, progress=False)
-    fit(still, data, tmp_path, progress=False)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "metrics.jsonl", "checkpoint.pt"}
+        train(still, tmp_path, data=data, progress=False)
+    train(still, tmp_path, data=data, progress=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "data.json", "metrics.jsonl", "checkpoint.pt"}
 
 
 def test_a_run_killed_before_its_first_checkpoint_may_start_again(
     data: ImageData, still: TrainConfig, tmp_path: Path
 ) -> None:
-    fit(still, data, tmp_path, progress=False)
+    train(still, tmp_path, data=data, progress=False)
     (tmp_path / "checkpoint.pt").unlink()
-    with pytest.raises(ValueError, match="is not empty"):  # it has metrics of an epoch
-        claim_folder(tmp_path, resume=False)
+    with pytest.raises(ValueError, match="is not empty"), claimed(tmp_path):  # it has metrics of an epoch
+        pass
     (tmp_path / "metrics.jsonl").write_text('{"record": "header"}\n')
     (tmp_path / ".lock").touch()
-    fit(still, data, tmp_path, progress=False)
+    train(still, tmp_path, data=data, progress=False)

@@ -37,7 +37,7 @@ def test_what_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("cuda", "'cuda' was asked for, but torch finds no CUDA device here: use cpu or auto"),
         ("gpu", "unknown device 'gpu': the nearest valid name is"),
-        ("cuda:x", "unknown device 'cuda:x': expected auto, cpu, cuda or cuda:<index>"),
+        ("cuda:x", "unknown device 'cuda:x': expected auto, cpu, cuda, cuda:<index> or mps"),
         ("cpu:1", "unknown device 'cpu:1'"),
     ],
 )

@@ -21,7 +21,6 @@ from odelib.training import (
     TrainConfig,
     character_task,
     evaluate,
-    fit_task,
     image_task,
     intent_task,
     load_checkpoint,
@@ -32,6 +31,7 @@ from odelib.training import (
     translations,
 )
 from odelib.training.batches import TrainingSet
+from odelib.training.run import fit_task
 from odelib.training.tasks import hits_of, loss_of
 
 CPU = Runtime.choose("cpu")
@@ -184,8 +184,9 @@ def test_character_task(characters: CharacterData, recipe: TrainConfig) -> None:
     task = character_task(characters, recipe, CPU, width=10)
     assert consistent(task)
     assert task.sizes == {"vocab_size": 7, "max_tokens": 10}
-    validation = character_task(characters, recipe, CPU, width=10, split="validation")
-    assert sum(batch.count for batch in validation.test()) == 50
+    assert task.validation is None
+    validated = character_task(characters, replace(recipe, keep_best=True), CPU, width=10)
+    assert sum(batch.count for batch in validated.validation()) == 50
     few = character_task(characters, replace(recipe, train_images=100), CPU, width=10)
     assert few.count == 90
     with pytest.raises(ValueError, match="9 characters are too few for windows of 10: choose a smaller width"):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from scipy import stats
 
 from odelib.models import ViT
-from odelib.training.statistics import holm
+from odelib.studies.statistics import holm
 
 
 def tokens(config):

@@ -1,7 +1,6 @@
 """One run of a study, in whatever process it happens to be: it goes on where an earlier process left it."""
 
 import json
-import os
 import threading
 import time
 import traceback
@@ -14,14 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from odelib.errors import TrainingError
+from odelib.files import write_json
+from odelib.studies.study import Job
 from odelib.training.checkpoint import CHECKPOINT, flat
-from odelib.training.environment import environment
-from odelib.training.errors import TrainingError
-from odelib.training.evaluate import measure
-from odelib.training.prepare import Prepared, prepare, train_prepared
-from odelib.training.record import read_metrics
-from odelib.training.study import Job
-from odelib.training.swap import mean_nfe, swap
+from odelib.training.evaluate import mean_nfe, measure, swap
+from odelib.training.record import environment, read_metrics
+from odelib.training.run import Result, train
 
 JOB, RESULT, FAILURE, ATTEMPTS = "job.json", "result.json", "failure.json", "attempts.jsonl"
 STUDY = "study.yaml"
@@ -58,7 +56,7 @@ def work(job: Job, study: str, threads: int) -> Outcome:
             torch.set_num_threads(threads)
             if not is_done(job, folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                write_whole(folder / JOB, asdict(job))
+                write_json(folder / JOB, asdict(job))
                 with open(folder / ATTEMPTS, "a", encoding="utf-8") as attempts:
                     attempts.write(json.dumps(environment()) + "\n")
                 _run(job, folder)
@@ -114,34 +112,20 @@ def read_result(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def write_whole(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values as JSON, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(json.dumps(values, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _run(job: Job, folder: Path) -> None:
-    prepared = prepare(job.options)
     run = folder / "run"  # of its own, since the folder around it has other files
-    result = train_prepared(prepared, run, resume=(run / CHECKPOINT).is_file(), progress=False)
-    head, history = read_metrics(run)
-    last = history[-1]
+    result = train(job.options, run, resume=(run / CHECKPOINT).is_file(), progress=False)
+    head, _ = read_metrics(run)
+    last = result.chosen
     metrics = {"test_accuracy": last.test_accuracy, "test_loss": last.test_loss, "train_loss": last.train_loss}
     start = time.perf_counter()
-    metrics |= prepared.scores(result.model)
-    swaps = {name: _swapped(result.model, prepared, options) for name, options in job.swaps.items()}
-    write_whole(
+    metrics |= result.scores()
+    swaps = {name: _swapped(result, options) for name, options in job.swaps.items()}
+    write_json(
         folder / RESULT,
         {
             "job": asdict(job),
-            "options": prepared.config.to_dict(),
+            "options": result.config.to_dict(),
             "metrics": metrics,
             "swaps": swaps,
             "cost": head["cost"],
@@ -156,16 +140,17 @@ def _run(job: Job, folder: Path) -> None:
     (folder / FAILURE).unlink(missing_ok=True)
 
 
-def _swapped(model: nn.Module, prepared: Prepared, options: Mapping[str, Any]) -> dict[str, float]:
-    other = swap(deepcopy(model), **options)
+def _swapped(result: Result[nn.Module], options: Mapping[str, Any]) -> dict[str, float]:
+    """Measure a copy of the trained model with another solver."""
+    other = swap(deepcopy(result.model), **options)
     with mean_nfe(other) as nfe:
-        loss, accuracy = measure(other, prepared.task.test(), runtime=prepared.runtime)
+        loss, accuracy = measure(other, result.task.test(), runtime=result.runtime)
     return {"test_accuracy": accuracy, "test_loss": loss, "nfe": nfe()}
 
 
 def _note_failure(folder: Path, message: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / FAILURE, {"message": message, "traceback": traceback.format_exc(), **environment()})
+        write_json(folder / FAILURE, {"message": message, "traceback": traceback.format_exc(), **environment()})
     except OSError:  # a full disk, perhaps the failure itself; what is returned still says so
         return

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
-from odelib.training.runs import Run
-from odelib.training.statistics import Summary, difference, holm, summary
-from odelib.training.study import METRICS, Study
-from odelib.training.verdicts import held_equal
+from odelib.studies.runs import Run
+from odelib.studies.statistics import Summary, difference, holm, summary
+from odelib.studies.study import METRICS, Study
+from odelib.studies.verdicts import held_equal
 
 UNITS = {"test_accuracy": ("test accuracy in %", 100.0), "test_loss": ("test loss in nats", 1.0), "bleu": ("BLEU", 1.0)}
 """What a table says a metric is in, and the factor to that unit."""

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from odelib.training.cost import Cost
-from odelib.training.statistics import above, below, difference, holm, summary
-from odelib.training.study import Claim
-from odelib.training.verdicts import Comparison, Verdict, decide, held_equal, paragraph
+from odelib.analysis.cost import Cost
+from odelib.studies.statistics import above, below, difference, holm, summary
+from odelib.studies.study import Claim
+from odelib.studies.verdicts import Comparison, Verdict, decide, held_equal, paragraph
 
 RNG = np.random.default_rng(1)
 
@@ -35,7 +35,7 @@ def test_the_interval_of_two_values_is_what_can_be_counted() -> None:
 
 def test_one_value_and_equal_values_have_no_spread() -> None:
     assert all(map(math.isnan, (summary([3.0]).std, summary([3.0]).low, summary([3.0]).high)))
-    assert (summary([2.0] * 3).std, summary([2.0] * 3).low, summary([2.0] * 3).high) == (0.0, 2.0, 2.0)
+    assert (summary([2.0] * 3).mean, summary([2.0] * 3).std) == (2.0, 0.0)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan]])
@@ -71,6 +71,41 @@ def test_a_single_pair_and_equal_pairs_decide_by_themselves() -> None:
     assert above([0.0, 0.0], 0.0) == below([0.0, 0.0], 0.0) == 1.0
     with pytest.raises(ValueError, match="2 and 1 values cannot be paired"):
         difference([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize("gains", [[0.001, 0.001], [0.1, 0.2 - 0.1, 0.3 - 0.2], [-0.02] * 8])
+def test_equal_differences_are_no_certainty(gains: list[float]) -> None:
+    assert above(gains, 0.0) == below(gains, 0.0) == 1.0
+    found = difference(gains, [0.0] * len(gains))
+    assert found.p_value == 1.0
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert math.isnan(summary(gains).low)
+    (verdict,) = decide([compared(gains, relevant=0.5)])
+    assert verdict.word == "undecided"
+    assert "95 % interval" not in paragraph(verdict)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4])
+def test_fewer_than_five_seeds_decide_nothing(seeds: int) -> None:
+    gains = (1.0 + 1e-6 * RNG.normal(size=seeds)).tolist()
+    (verdict,) = decide([compared(gains)])
+    assert verdict.p_better < 1e-3
+    assert verdict.word == "undecided"
+    assert f"With {seeds} seeds nothing is decided: at least 5 are needed." in paragraph(verdict)
+    (asked,) = decide([compared(gains)], fewest=seeds)
+    assert asked.word == "supported"
+
+
+def test_with_few_test_images_a_study_of_no_gain_seldom_decides_anything() -> None:
+    # 1,000 test images, so differences of seeds are multiples of a thousandth and often equal; twenty claims.
+    for seeds in (2, 3, 5):
+        trials, wrong = 200, 0
+        for _ in range(trials):
+            hits = RNG.binomial(1000, 0.85, size=(20, 2, seeds)) / 1000
+            study = [compared((a - b).tolist(), relevant=0.0) for a, b in hits]
+            wrong += any(verdict.word != "undecided" for verdict in decide(study))
+        assert wrong / trials <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 
 def test_holm_by_hand() -> None:
@@ -155,13 +190,13 @@ def words(comparison: Comparison) -> str:
 
 
 def test_the_three_verdicts_in_words() -> None:
-    text = words(compared([0.02, 0.021, 0.019, 0.02]))
+    text = words(compared([0.02, 0.021, 0.019, 0.02, 0.02]))
     assert text.startswith(
-        "Supported: Over 4 shared seeds, the test accuracy of `a` is 2.00 points higher than that of"
+        "Supported: Over 5 shared seeds, the test accuracy of `a` is 2.00 points higher than that of"
     )
     assert "Held equal: parameters, field evaluations, FLOPs." in text
-    text = words(compared([-0.02, -0.021, -0.019, -0.02]))
-    assert text.startswith("Not supported: Over 4 shared seeds, the test accuracy of `a` is 2.00 points lower")
+    text = words(compared([-0.02, -0.021, -0.019, -0.02, -0.02]))
+    assert text.startswith("Not supported: Over 5 shared seeds, the test accuracy of `a` is 2.00 points lower")
     assert "The runs speak against any gain" in text
     text = words(compared([0.02, -0.02, 0.01]))
     assert text.startswith("Undecided at this sample size")
@@ -171,7 +206,7 @@ def test_the_three_verdicts_in_words() -> None:
 
 
 def test_a_lower_loss_is_the_better_one() -> None:
-    better = compared([-0.2, -0.21, -0.19])
+    better = compared([-0.2, -0.21, -0.19, -0.2, -0.2])
     loss = Comparison(better.claim, "here", "test_loss", better.better, better.than, better.costs)
     (verdict,) = decide([loss])
     assert verdict.word == "supported"

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from odelib.training.runs import Run
-from odelib.training.study import METRICS
-from odelib.training.tables import UNITS, Row
+from odelib.studies.runs import Run
+from odelib.studies.study import METRICS
+from odelib.studies.tables import UNITS, Row
 
 # Paul Tol's colours, which are told apart without seeing red and green, and markers for those who print in grey.
 _COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#555555")
@@ -29,7 +29,7 @@ def learning_curves(runs: Sequence[Run], metric: str, variants: Sequence[str], p
     """
     metric = metric if hasattr(runs[0].history[0], metric) else "test_loss"
     label, factor = UNITS[metric]
-    figure, ax = _axes("epoch", label)
+    figure, ax = axes("epoch", label)
     for variant, style in zip(variants[:_FEW], _styles(), strict=False):
         curves = [[factor * getattr(epoch, metric) for epoch in run.history] for run in runs if run.variant == variant]
         epochs = range(1, 1 + min(map(len, curves)))
@@ -37,7 +37,7 @@ def learning_curves(runs: Sequence[Run], metric: str, variants: Sequence[str], p
         ax.plot(epochs, [sum(seed) / len(seed) for seed in seeds], label=variant, color=style["color"], lw=1.6)
         ax.fill_between(epochs, [*map(min, seeds)], [*map(max, seeds)], color=style["color"], alpha=0.15, lw=0)
     ax.legend(frameon=False, fontsize=8)
-    _write(figure, path)
+    write(figure, path)
     more = f"; the best {_FEW} of {len(variants)} variants" if len(variants) > _FEW else ""
     return f"{label.capitalize()} after each epoch, mean and range over seeds, by variant{more}."
 
@@ -55,7 +55,7 @@ def scatter(rows: Sequence[Row], of: Callable[[Row], float], label: str, path: P
         What is to be seen, in one sentence.
     """
     metric = UNITS[rows[0].metric][0]
-    figure, ax = _axes(label, metric, width=7.2)  # wide, for the legend beside it
+    figure, ax = axes(label, metric, width=7.2)  # wide, for the legend beside it
     for row, style in zip(rows, _styles(len(rows)), strict=True):
         ends = None if math.isnan(row.low) else [[row.mean - row.low], [row.high - row.mean]]
         ax.errorbar([of(row)], [row.mean], ends, label=row.variant, ms=5, lw=1, **style)
@@ -64,7 +64,7 @@ def scatter(rows: Sequence[Row], of: Callable[[Row], float], label: str, path: P
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
     ax.legend(frameon=False, fontsize=7, ncols=2 if len(rows) > 8 else 1, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _write(figure, path)
+    write(figure, path)
     better = "higher" if METRICS[rows[0].metric] else "lower"
     return f"{metric.capitalize()} over {label}, with 95 % bootstrap intervals; {better} is better."
 
@@ -76,7 +76,8 @@ def _styles(count: int = _FEW) -> list[dict[str, Any]]:
     ]
 
 
-def _axes(right: str, up: str, width: float = 5.6) -> tuple[Any, Any]:
+def axes(right: str, up: str, width: float = 5.6) -> tuple[Any, Any]:
+    """A figure and its axes, with what is drawn to the right and upwards."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, 3.4), layout="constrained")
@@ -87,7 +88,8 @@ def _axes(right: str, up: str, width: float = 5.6) -> tuple[Any, Any]:
     return figure, ax
 
 
-def _write(figure: Any, path: Path) -> None:
+def write(figure: Any, path: Path) -> None:
+    """Write a figure as SVG, the same bytes for the same figure."""
     import matplotlib as mpl
 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "odelib"}):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from odelib.data import DataError, IntentData
-from odelib.training.baseline import check_baseline, tf_idf_accuracy
+from odelib.data.baseline import check_baseline, tf_idf_accuracy
 
 WORDS = ("red", "green", "blue")
 
@@ -24,6 +24,6 @@ def test_words_that_tell_the_class_are_found_and_chance_is_not_beaten() -> None:
 
 def test_a_missing_package_is_named_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     check_baseline()
-    monkeypatch.setattr("odelib.training.baseline.find_spec", lambda name: None)
+    monkeypatch.setattr("odelib.data.baseline.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"needs the package scikit-learn.*pip install '\.\[text\]'"):
         check_baseline()

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from odelib.cli import main
-from odelib.training.baseline import TF_IDF
-from odelib.training.job import RESULT, STUDY
+from odelib.data.baseline import TF_IDF
+from odelib.studies.job import RESULT, STUDY
+from odelib.studies.report import write_report
+from odelib.studies.study import read_study
+from odelib.studies.tables import latex, markdown
 from odelib.training.record import EpochMetrics
-from odelib.training.report import write_report
-from odelib.training.study import read_study
-from odelib.training.tables import latex, markdown
 
 TWO = """
 title: Two rules
 settings:
-  clothes: {options: {epochs: 2}, seeds: 4}
+  clothes: {options: {epochs: 2}, seeds: 5}
   words: {options: {preset: shakespeare-char}, seeds: 4, metric: test_loss}
 variants:
   parallel: {model: {step_rule: euler}}
@@ -33,9 +33,9 @@ claims:
   - {claim: RK4 is better at equal cost., better: rk4_long, than: usual, equal: [FLOPs], settings: [clothes]}
 """
 ACCURACIES = {
-    "parallel": [0.81, 0.82, 0.83, 0.84],
-    "usual": [0.80, 0.811, 0.819, 0.83],
-    "rk4_long": [0.70, 0.71, 0.72, 0.729],
+    "parallel": [0.81, 0.82, 0.83, 0.84, 0.825],
+    "usual": [0.80, 0.811, 0.819, 0.83, 0.815],
+    "rk4_long": [0.70, 0.71, 0.72, 0.729, 0.715],
 }
 
 
@@ -74,10 +74,10 @@ def test_the_table_has_the_numbers(tmp_path: Path) -> None:
     assert len(rows) == 6
     parallel, usual = rows["clothes", "parallel"], rows["clothes", "usual"]
     assert float(parallel["mean"]) == pytest.approx(82.5)
-    assert float(parallel["std"]) == pytest.approx(1.2909944)
+    assert float(parallel["std"]) == pytest.approx(1.1180340)
     assert float(parallel["difference"]) == pytest.approx(1.0)
-    # The differences are 1, 0.9, 1.1 and 1: their standard error is 0.0408, and t for 3 degrees of freedom is 3.182.
-    assert float(parallel["difference_low"]) == pytest.approx(1 - 3.1824463 * 0.0408248, rel=1e-5)
+    # The differences are 1, 0.9, 1.1, 1 and 1: their standard error is 0.0316, and t for 4 degrees of freedom 2.776.
+    assert float(parallel["difference_low"]) == pytest.approx(1 - 2.7764451 * 0.0316228, rel=1e-5)
     assert usual["difference"] == usual["p_holm"] == ""
     assert parallel["held_equal"] == "parameters, field evaluations, FLOPs"
     assert rows["clothes", "rk4_long"]["held_equal"] == "parameters"
@@ -87,14 +87,16 @@ def test_the_table_has_the_numbers(tmp_path: Path) -> None:
 
 def test_the_report_says_what_is_to_be_seen(tmp_path: Path) -> None:
     text = write_report(pretend(tmp_path / "two")).read_text()
-    assert "24 of 24 runs are done." in text
-    assert "| parallel | 1,234 | 2 | 1 | 4 | 82.50 ± 1.29 | " in text
-    assert "*clothes.* Supported: Over 4 shared seeds, the test accuracy of `parallel` is 1.00 points higher" in text
-    assert "*words.* Supported: Over 4 shared seeds, the test loss of `parallel` is 0.01 lower" in text
+    assert "27 of 27 runs are done." in text
+    assert "| parallel | 1,234 | 2 | 1 | 5 | 82.50 ± 1.12 | " in text
+    assert "*clothes.* Supported: Over 5 shared seeds, the test accuracy of `parallel` is 1.00 points higher" in text
+    assert (
+        "*words.* Undecided at this sample size: Over 4 shared seeds, the test loss of `parallel` is 0.01 lower" in text
+    )
     assert "*clothes.* Not supported: " in text
     assert "The claim asks for equal FLOPs, which these two variants do not have." in text
     assert "| rk4_long | half | 16.0 | 61.4" in text
-    assert "24.0 minutes of computing in 24 runs" in text
+    assert "27.0 minutes of computing in 27 runs" in text
     for word in ("Holm", "bootstrap", "Commit: abc", "torch 2.0"):
         assert word in text
     assert write_report(tmp_path / "two").read_text() == text
@@ -129,10 +131,10 @@ def test_a_report_of_half_a_study_names_what_is_missing(tmp_path: Path) -> None:
     (folder / "clothes/usual/seed3/failure.json").write_text("{}")
     (folder / "words/parallel/seed0" / RESULT).unlink()
     text = write_report(folder).read_text()
-    assert "22 of 24 runs are done. Missing:" in text
+    assert "25 of 27 runs are done. Missing:" in text
     assert "- clothes/usual/seed3: failed" in text
     assert "- words/parallel/seed0: not done yet" in text
-    assert "Over 3 shared seeds, the test accuracy of `parallel`" in text
+    assert "Over 4 shared seeds, the test accuracy of `parallel`" in text
 
 
 def test_latex_is_escaped_and_markdown_aligned() -> None:
@@ -185,7 +187,7 @@ claims:
 def test_a_kept_study_has_the_same_report(tmp_path, capsys):
     study, kept = pretend(tmp_path / "study"), tmp_path / "kept"
     assert main(["report", str(study), "--keep", str(kept)]) == 0
-    assert "24 runs are kept" in capsys.readouterr().out
+    assert "27 runs are kept" in capsys.readouterr().out
     assert sorted(path.name for path in kept.iterdir()) == ["runs.jsonl", STUDY]
     long, short = write_report(study), write_report(kept)
     assert short.read_text() == long.read_text()

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from odelib.training.cost import Cost
-from odelib.training.errors import TrainingError
-from odelib.training.job import FAILURE, STUDY, Outcome, is_done, read_result
+from odelib.analysis.cost import Cost
+from odelib.errors import TrainingError
+from odelib.files import replacing
+from odelib.studies.job import FAILURE, STUDY, Outcome, is_done, read_result
+from odelib.studies.study import Job, Study, read_study
 from odelib.training.record import EpochMetrics, read_metrics
-from odelib.training.study import Job, Study, read_study
 
 RUNS = "runs.jsonl"
 """The file of a kept study: one finished run per line."""
@@ -101,9 +102,8 @@ def keep_runs(folder: Path, out: Path) -> int:
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(folder / STUDY, out / STUDY)
     text = "".join(json.dumps(asdict(run), allow_nan=False) + "\n" for run in runs)
-    partial = out / (RUNS + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(out / RUNS)
+    with replacing(out / RUNS) as partial:
+        partial.write_text(text, encoding="utf-8")
     return len(runs)
 
 

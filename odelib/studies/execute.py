@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from odelib.errors import TrainingError
 from odelib.install import without
-from odelib.training.errors import TrainingError
-from odelib.training.folder import claim_folder, hold_folder
-from odelib.training.job import STUDY, Outcome, attempts, check_same_job, is_done, work
-from odelib.training.study import Job, read_study
+from odelib.studies.job import STUDY, Outcome, attempts, check_same_job, is_done, work
+from odelib.studies.study import Job, read_study
+from odelib.training.folder import claimed, hold_folder
 
 MOST_DEATHS = 3
 """A run is given up when its process has died so many times in one call."""
@@ -46,8 +46,7 @@ def run_study(
         TrainingError: The folder cannot be written, or another process runs a study in it.
     """
     study = read_study(file)
-    claim_folder(folder, resume=True)
-    with hold_folder(folder):
+    with claimed(folder, resume=True), hold_folder(folder):
         for job in study.jobs:
             check_same_job(job, folder / job.name)
         if file.resolve() != (folder / STUDY).resolve():
@@ -55,22 +54,27 @@ def run_study(
         done = {job.name: Outcome(job.name, True) for job in study.jobs if is_done(job, folder / job.name)}
         if done:
             say(f"{len(done)} of {len(study.jobs)} runs are done already")
-        waiting = [job for job in study.jobs if job.name not in done]
-        before = {job.name: attempts(folder / job.name) for job in waiting}
+        left = [job for job in study.jobs if job.name not in done]
+        before = {job.name: attempts(folder / job.name) for job in left}
         round_ = _Round(folder, threads, say, len(study.jobs), done)
         idle = 0
-        while waiting:
+        while left:
             ended = len(done)
-            lost = round_.run(waiting, executors)
+            lost = round_.run(left, executors)
             idle = 0 if len(done) > ended else idle + 1
             tries = {job.name: attempts(folder / job.name) - before[job.name] for job in lost}
-            waiting = []
+            left = []
             for job in sorted(lost, key=lambda job: tries[job.name]):  # the suspects last: they take others with them
                 if tries[job.name] >= MOST_DEATHS or idle >= MOST_DEATHS:
                     round_.end(Outcome(job.name, False, "the process that ran it died each time: is memory short?"))
                 else:
-                    waiting.append(job)
+                    left.append(job)
     return [done[job.name] for job in study.jobs]
+
+
+def waiting(file: Path, folder: Path) -> list[Job]:
+    """The runs of a study that are not done yet."""
+    return [job for job in read_study(file).jobs if not is_done(job, folder / job.name)]
 
 
 class _Round:

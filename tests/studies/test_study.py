@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from odelib.cli import main
-from odelib.training import execute, job, read_metrics
-from odelib.training.execute import local_processes, run_study
-from odelib.training.job import ATTEMPTS, FAILURE, RESULT, read_result, work
-from odelib.training.study import Job, read_study
+from odelib.studies import execute, job
+from odelib.studies.execute import local_processes, run_study
+from odelib.studies.job import ATTEMPTS, FAILURE, RESULT, read_result, work
+from odelib.studies.study import Job, read_study
+from odelib.training import read_metrics
 
 TINY = """
 title: Tiny
@@ -107,12 +108,66 @@ def test_the_grid_is_a_product_and_options_lie_over_the_settings(tmp_path: Path)
         ("better: parallel-2x1", "better: parallel", r"line 20: unknown variant 'parallel'"),
         ("equal: [parameters]", "equal: [params]", r"unknown thing to hold equal 'params'.*'parameters'"),
         ("fashion:\n", "fashion: 3\n  other:\n", r"fashion is 3, expected entries"),
+        ("plain:", "plain: 3", r"line 14: plain is 3, expected entries"),
+        ("plain:", "../x:", r"line 14: the variant is named '../x'"),
+        ("plain:", "a/b:", r"line 14: the variant 'a/b' has a '/' in its name"),
+        ("plain:", '"":', r"line 14: the variant is named ''"),
+        ("plain:", "parallel-2x1:", r"two variants are named 'parallel-2x1'"),
+        ("plain:", "PARALLEL-2x1:", r"two variants are named 'PARALLEL-2x1' and 'parallel-2x1'"),
+        ("  fashion:", "  ../fashion:", r"line 4: the setting is named '../fashion'"),
+        ("step_rule: euler", "step_rule: rk44", r"fashion/parallel-2x1: unknown step rule 'rk44': .*'rk4'"),
+        ("epochs: 2", "epochs: 0", r"fashion/parallel-2x1: epochs is 0"),
+        ("dim: 8", "dim: 9", r"dim 9 is not divisible by num_heads 2"),
+        ("device: cpu", "device: cpu, data: cifar9", r"line 6: unknown data set 'cifar9': .*'cifar"),
+        ("device: cpu", "device: cpu, data: ./pets", r"there is no ./pets: check the path"),
+        ("device: cpu", "device: cpu, data: cifar10", None),
+        ("seeds: 2", "seeds: 2\n    metric: bleu", r"the metric is bleu, but fashion-mnist-subset has no translations"),
+        ("refine: 2", "step_rule: rk44", r"line 16: unknown step rule 'rk44'"),
+        ("refine: 2", "refine: 0", r"line 16: refine is 0"),
+        ("tolerance: 1e-1", "tolerance: -1", r"line 17: tolerance is -1"),
+        ("tolerance: 1e-1", "tolerance: 1e-1, step_rule: rk4", r"line 17: the step rule 'rk4' estimates no error"),
+        ("equal: [parameters]", "equal: parameters", r"equal is 'parameters', expected a list, such as \[parameters\]"),
+        ("than: usual-2x1", "than: parallel-2x1", r"the claim compares parallel-2x1 with itself"),
+        ("relevant: 1e-2", "relevant: -1", r"relevant is -1.0, expected a difference of at least 0"),
     ],
 )
-def test_mistakes_in_the_file_are_named_with_their_line(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+def test_mistakes_in_the_file_are_named_with_their_line(
+    tmp_path: Path, old: str, new: str, sentence: str | None
+) -> None:
     assert old in TINY
+    if sentence is None:
+        assert read_study(written(tmp_path, TINY.replace(old, new, 1))).jobs
+        return
     with pytest.raises(ValueError, match=sentence):
         read_study(written(tmp_path, TINY.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("claims: yes\n", r"line 22: claims is True, expected a list"),
+        ("grid: 3\n", r"'grid' stands on line 8 already"),
+    ],
+)
+def test_entries_of_the_wrong_kind_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    base = TINY[: TINY.index("claims:")] if text.startswith("claims") else TINY
+    with pytest.raises(ValueError, match=sentence.replace("line 22", "line 19")):
+        read_study(written(tmp_path, base + text))
+    with pytest.raises(ValueError, match="grid is 3, expected a list"):
+        read_study(written(tmp_path, TINY.replace(TINY[TINY.index("grid:") : TINY.index("variants:")], "grid: 3\n")))
+
+
+def test_joined_names_that_meet_are_refused(tmp_path: Path) -> None:
+    grid = "settings: {fashion: {seeds: 1}}\ngrid:\n  - {a-b: , a: }\n  - {c: , b-c: }\n"
+    with pytest.raises(ValueError, match="two variants are named 'a-b-c', and a name is a folder"):
+        read_study(written(tmp_path, grid))
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_bytes(TINY.encode("utf-16"))
+    with pytest.raises(ValueError, match=r"tiny.yaml is not in UTF-8 .*save it in that encoding"):
+        read_study(path)
 
 
 def test_a_study_needs_runs(tmp_path: Path) -> None:
@@ -172,14 +227,14 @@ def test_a_study_may_grow_but_not_change(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_failed_runs_are_listed_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = written(tmp_path, SMALL.replace("step_rule: euler", "step_rule: rk5"))
+    file = written(tmp_path, SMALL.replace("step_rule: euler}", "step_rule: euler}, lr: 1e30, clip_norm: null"))
     argv = ["study", str(file), "--out", str(tmp_path / "out"), "--workers", "1"]
     assert main(argv) == 1
     out = capsys.readouterr().out
     assert "2 of 4 runs are done in" in out
-    assert "failed: fashion/parallel-2x1/seed0: unknown step rule 'rk5': the nearest valid name is 'rk4'" in out
+    assert "failed: fashion/parallel-2x1/seed0: the loss is " in out
     failure = json.loads((tmp_path / "out/fashion/parallel-2x1/seed0" / FAILURE).read_text())
-    assert "unknown step rule" in failure["message"]
+    assert "try a lower learning rate" in failure["message"]
     assert "Traceback" in failure["traceback"]
 
 

@@ -4,9 +4,11 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from odelib.models import CausalLM, CausalLMConfig, EncoderDecoder, EncoderDecoderConfig, ViT, ViTConfig
-from odelib.training.swap import rule_of, swap
+from odelib.training import Batch, Runtime
+from odelib.training.evaluate import measure, rule_of, swap
 
 
 @pytest.fixture
@@ -60,3 +62,24 @@ def test_what_cannot_be_is_refused(model: ViT) -> None:
         swap(model, refine=2, tolerance=0.1)
     with pytest.raises(ValueError, match="unknown step rule 'rk5'"):
         swap(model, "rk5")
+
+
+class Keeping(nn.Module):
+    """Makes a buffer in its first pass and fills it in all others, as FSDP does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.kept: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.kept = torch.empty_like(x) if self.kept is None else self.kept
+        return self.layer(self.kept.copy_(x))
+
+
+def test_what_a_model_makes_while_it_is_measured_serves_in_training() -> None:
+    model, batch = Keeping(), Batch((torch.ones(4, 3),), torch.zeros(4, dtype=torch.int64), count=4)
+    measure(model, [batch], runtime=Runtime.choose("cpu"))
+    model(*batch.inputs).sum().backward()
+    assert model.layer.weight.grad is not None
+    assert model.layer.weight.grad.eq(4).all()

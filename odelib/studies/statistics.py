@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 CONFIDENCE = 0.95
+FEWEST = 5
+"""With fewer seeds than these nothing is decided: their spread says too little, and equal values say nothing at all."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Summary:
     std: float
     """Standard deviation with n - 1; NaN for a single value."""
     low: float
-    """Lower end of the 95 % interval; NaN for a single value."""
+    """Lower end of the 95 % interval; NaN for a single value, and where all are equal."""
     high: float
     """Upper end."""
 
@@ -41,8 +43,8 @@ def summary(values: Sequence[float], *, resamples: int = 9999) -> Summary:
     mean = float(sample.mean())
     if len(sample) == 1:
         return Summary(1, mean, math.nan, math.nan, math.nan)
-    if np.ptp(sample) == 0.0:
-        return Summary(len(sample), mean, 0.0, mean, mean)
+    if _tied(sample):
+        return Summary(len(sample), mean, 0.0, math.nan, math.nan)
     from scipy import stats
 
     interval = stats.bootstrap(
@@ -63,11 +65,12 @@ class Difference:
     count: int
     mean: float
     low: float
-    """Lower end of the 95 % interval of this difference alone, by Student's t; NaN for a single pair."""
+    """Lower end of the 95 % interval of this difference alone, by Student's t; NaN for a single pair, and where all
+    pairs differ by the same."""
     high: float
     """Upper end."""
     p_value: float
-    """Two-sided, of no difference, before any correction; 1 for a single pair."""
+    """Two-sided, of no difference, before any correction; 1 where there is no interval."""
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
@@ -86,8 +89,8 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
         raise ValueError(f"{len(first)} and {len(second)} values cannot be paired: give those of the seeds of both")
     pairs = _sample(first) - _sample(second)
     mean = float(pairs.mean())
-    if len(pairs) == 1:
-        return Difference(1, mean, math.nan, math.nan, 1.0)
+    if _tied(pairs):
+        return Difference(len(pairs), mean, math.nan, math.nan, 1.0)
     from scipy import stats
 
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(pairs) - 1)) * _error(pairs)
@@ -142,12 +145,15 @@ def _error(sample: np.ndarray) -> float:
     return float(sample.std(ddof=1)) / math.sqrt(len(sample))
 
 
+def _tied(sample: np.ndarray) -> bool:
+    """Whether all values are equal to rounding: they then have no spread by which a mean could be judged."""
+    return bool(np.ptp(sample) <= 1e-9 * max(float(np.abs(sample).max()), 1e-9))
+
+
 def _one_sided(sample: np.ndarray) -> float:
-    if len(sample) == 1:
+    if _tied(sample):
         return 1.0
     error, mean = _error(sample), float(sample.mean())
-    if error == 0.0:  # all equal: only the sign is left to judge by, and for 0 there is nothing
-        return 0.0 if mean > 0 else 1.0
     from scipy import stats
 
     return float(stats.t.sf(mean / error, len(sample) - 1))

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from odelib.training.baseline import TF_IDF
-from odelib.training.figures import learning_curves, scatter
-from odelib.training.job import Outcome
-from odelib.training.runs import Run, open_study
-from odelib.training.study import Study
-from odelib.training.tables import (
+from odelib.data.baseline import TF_IDF
+from odelib.studies.figures import learning_curves, scatter
+from odelib.studies.job import Outcome
+from odelib.studies.runs import Run, open_study
+from odelib.studies.study import Study
+from odelib.studies.tables import (
     HEADS,
     UNITS,
     Row,
@@ -22,16 +22,17 @@ from odelib.training.tables import (
     rows_of,
     swap_lines,
 )
-from odelib.training.verdicts import Comparison, Verdict, decide, paragraph
+from odelib.studies.verdicts import Comparison, Verdict, decide, paragraph
 
 _METHOD = """\
 Intervals of means are 95 % bootstrap intervals (percentiles); with 5 seeds or fewer they are too short, so read them \
 as spread. Differences are over shared seeds, with 95 % intervals by the paired t-test; *p* is theirs after Holm's \
 correction for all differences of this study. Claims are decided by one-sided paired t-tests, corrected by Holm's \
 method for all claims together, at 0.05: *supported* where there is a gain, *not supported* where the gain that would \
-matter is excluded, else *undecided*. *Equal* is what a variant and the baseline hold equal, measured: parameters \
-exactly, field evaluations and FLOPs within 1 %. NFE are field evaluations and MFLOPs the operations of a forward \
-pass. The accuracy is that of the last epoch: test data choose nothing."""
+matter is excluded, else *undecided*, as are all claims with fewer than 5 shared seeds. *Equal* is what a variant and \
+the baseline hold equal, measured: parameters exactly, field evaluations and FLOPs within 1 %. NFE are field \
+evaluations and MFLOPs the operations of a forward pass. The accuracy is that of the last epoch: test data choose \
+nothing."""
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from odelib.training.cost import Cost
-from odelib.training.statistics import Difference, above, below, difference, holm
-from odelib.training.study import EQUAL, METRICS, Claim
+from odelib.analysis.cost import Cost
+from odelib.studies.statistics import FEWEST, Difference, above, below, difference, holm
+from odelib.studies.study import EQUAL, METRICS, Claim
 
 LEVEL = 0.05
 _SAME = 0.01  # field evaluations and FLOPs that differ by less than so much of the larger count as equal
@@ -57,12 +57,13 @@ class Verdict:
     """Corrected p-value of a gain that matters, that is of at least ``relevant``."""
 
 
-def decide(comparisons: Sequence[Comparison]) -> list[Verdict]:
+def decide(comparisons: Sequence[Comparison], *, fewest: int = FEWEST) -> list[Verdict]:
     """Decide all comparisons of a study together.
 
     Two one-sided paired t-tests for each: is there a gain at all (then the claim is supported), and is a gain of at
     least ``relevant`` excluded (then it is not)? All of them are corrected together by Holm's method, so that with
-    probability 0.95 none of the decided claims is decided wrongly because of chance. Neither: undecided.
+    probability 0.95 none of the decided claims is decided wrongly because of chance. Neither: undecided. So is a
+    claim with fewer than ``fewest`` shared seeds, whatever they say.
     """
     decidable = [comparison for comparison in comparisons if comparison.gains]
     tests = [above(c.gains, 0.0) for c in decidable] + [below(c.gains, c.claim.relevant) for c in decidable]
@@ -72,6 +73,8 @@ def decide(comparisons: Sequence[Comparison]) -> list[Verdict]:
     for comparison in comparisons:
         p_better, p_small = found.get(id(comparison), (1.0, 1.0))
         word: Word = "supported" if p_better <= LEVEL else "not supported" if p_small <= LEVEL else "undecided"
+        if len(comparison.gains) < fewest:
+            word = "undecided"
         verdicts.append(Verdict(comparison, word, p_better, p_small))
     return verdicts
 
@@ -101,7 +104,7 @@ def paragraph(verdict: Verdict) -> str:
     )
     seeds = f"{gain.count} shared seed{'s' if gain.count > 1 else ''}"
     first = f"Over {seeds}, the {metric} of `{claim.better}` is {size} than that of `{claim.than}`"
-    if gain.count > 1:
+    if gain.low == gain.low:  # else it is not a number: one seed, or equal gains
         first += f" (95 % interval of the gain: {gain.low * unit:+.2f} to {gain.high * unit:+.2f})"
     return f"{_WORDS[verdict.word]}: {first}. {_reason(verdict, unit, points)} {_matched(comparison)}"
 
@@ -116,6 +119,9 @@ def _reason(verdict: Verdict, unit: float, points: str) -> str:
     if verdict.word == "not supported":
         than = f"a gain of {relevant} or more" if verdict.comparison.claim.relevant else "any gain"
         return f"The runs speak against {than} (p = {verdict.p_small:.2g} after Holm's correction)."
+    count = verdict.comparison.gain.count
+    if min(verdict.p_better, verdict.p_small) <= LEVEL:
+        return f"With {count} seed{'s' if count > 1 else ''} nothing is decided: at least {FEWEST} are needed."
     return (
         f"Neither a gain nor its absence stands out from chance (p = {verdict.p_better:.2g} and "
         f"{verdict.p_small:.2g} after Holm's correction); more seeds might decide."

@@ -1,0 +1,184 @@
+"""All that a lent GPU is for, within 25 minutes: python benchmarks/gpu.py --out FOLDER [--only STEP ...].
+
+Runs one after the other, each in a process of its own with a time limit, and goes on where one fails:
+
+    tests     the tests marked `gpu`
+    solvers   the CUDA rows of benchmarks/solvers.py
+    graphs    a training step of DeiT-Ti as it is, compiled, and as a CUDA graph
+    epoch     one epoch of the preset cifar100-deit-ti, with its images per second
+    study     30 epochs on a part of CIFAR-100, shift and flip: usual, parallel, RK4
+
+FOLDER then holds results.tar.gz: what each step said, the metrics of the epoch, and the study in short (`odelib report
+--keep`). A machine that runs a command for ten minutes at most takes two calls: `--only tests solvers graphs`, then
+`--only epoch study`. `--dry-run` does the same on a CPU with hardly any work in it, to see that all of it runs. The
+images travel packed: `--pack FOLDER` writes a part of CIFAR-100 (100 training and 20 test images of each class, 37 MB)
+in the original format, for `--data` there.
+"""
+
+import argparse
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import TextIO
+
+import torch
+
+from odelib import ViT, ViTConfig
+from odelib.data import load_images
+
+ROOT = Path(__file__).parents[1]
+STUDY = """\
+title: DeiT-Ti on a part of CIFAR-100, 30 epochs, shift and flip
+settings:
+  cifar100:
+    options:
+      data: cifar100
+      epochs: {epochs}
+      batch_size: 256
+      warmup_epochs: 1
+      shift: 4
+      flip: true
+      checkpoint_every: 30
+      device: {device}
+      train_images: {images}
+      model: {{patch_size: 4, dim: {dim}, num_heads: 3, intervals: {depth}, pool: class, drop_path: 0.1}}
+    seeds: {seeds}
+variants:
+  usual: {{model: {{step_rule: lie-trotter}}}}
+  parallel: {{model: {{step_rule: euler}}}}
+  rk4: {{model: {{step_rule: rk4}}}}
+baseline: usual
+"""
+
+
+def steps(out: Path, dry: bool) -> dict[str, tuple[int, list[list[str]]]]:
+    """Name of each step, its limit in seconds, and its commands."""
+    python, device = sys.executable, "cpu" if dry else "cuda"
+    odelib = [python, "-m", "odelib"]
+    sizes = {"epochs": 1, "images": 60, "dim": 12, "depth": 1, "seeds": 1} if dry else {}
+    full = {"epochs": 30, "images": 10_000, "dim": 192, "depth": 12, "seeds": 3}
+    (out / "study.yaml").write_text(STUDY.format(device=device, **{**full, **sizes}), encoding="utf-8")
+    tiny = "--dim 12 --intervals 1 --train-images 60 --batch-size 30 --average 0.5".split() if dry else []
+    epoch = ["--preset", "cifar100-deit-ti", "--epochs", "1", "--warmup-epochs", "0", "--device", device, *tiny]
+    tests = [python, "-m", "pytest", "-q", "-m", "gpu", *(["--collect-only", "tests/data"] if dry else ["tests"])]
+    solvers = [python, "benchmarks/solvers.py", "--device", device, "--quick"]
+    return {
+        "tests": (360, [tests]),
+        "solvers": (240, [[*solvers, "--only", "reads"] if dry else solvers]),
+        "graphs": (180, [[python, "benchmarks/gpu.py", "--graphs", *(["--dry-run"] if dry else [])]]),
+        "epoch": (240, [[*odelib, "train", *epoch, "--out", str(out / "epoch")]]),
+        "study": (
+            480,
+            [
+                [*odelib, "study", str(out / "study.yaml"), "--out", str(out / "study"), "--workers", "1"],
+                [*odelib, "report", str(out / "study"), "--keep", str(out / "kept")],
+                [*odelib, "report", str(out / "kept")],
+            ],
+        ),
+    }
+
+
+def run(out: Path, data: Path | None, only: list[str], dry: bool) -> int:
+    """Do the steps; return how many failed."""
+    out.mkdir(parents=True, exist_ok=True)
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT), **({"ODELIB_DATA": str(data.absolute())} if data else {})}
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        for name, (limit, commands) in steps(work, dry).items():
+            if only and name not in only:
+                continue
+            begin = time.perf_counter()
+            with open(work / f"{name}.txt", "w", encoding="utf-8") as log:
+                code = call(commands, limit, surroundings, log)
+            failed += code != 0
+            seconds = time.perf_counter() - begin
+            print(f"{name}: {'done' if code == 0 else f'exit code {code}'} in {seconds:.0f} s", flush=True)
+        with tarfile.open(out / "results.tar.gz", "w:gz") as archive:
+            for path in (*work.glob("*.txt"), work / "kept", work / "epoch" / "metrics.jsonl"):
+                if path.exists():
+                    archive.add(path, path.relative_to(work))
+    return failed
+
+
+def call(commands: list[list[str]], limit: float, surroundings: dict[str, str], log: TextIO) -> int:
+    """Run commands one after the other, within a limit in seconds; return the first exit code that is not 0."""
+    end = time.monotonic() + limit
+    for command in commands:
+        how = {"cwd": ROOT, "env": surroundings, "stdout": log, "stderr": subprocess.STDOUT}
+        try:
+            done = subprocess.run(command, timeout=max(end - time.monotonic(), 1), check=False, **how)
+        except subprocess.TimeoutExpired:
+            log.write(f"\nstopped after {limit} seconds\n")
+            return 124
+        if done.returncode:
+            return done.returncode
+    return 0
+
+
+def graphs(dry: bool) -> None:
+    """Print the time of a forward and backward pass in three ways."""
+    device = torch.device("cpu" if dry else "cuda")
+    config = ViTConfig.preset("deit-tiny-32", num_classes=100, **({"intervals": 1} if dry else {}))
+    images = torch.rand(2 if dry else 512, 3, 32, 32, device=device)
+
+    def timed(function: torch.nn.Module) -> float:
+        rounds = []
+        for _ in range(2 if dry else 20):
+            start = time.perf_counter()
+            function(images).square().mean().backward()
+            if not dry:
+                torch.cuda.synchronize()
+            rounds.append(time.perf_counter() - start)
+        return 1e3 * sorted(rounds)[len(rounds) // 2]
+
+    for rule in ("lie-trotter", "euler", "rk4"):
+        model = ViT(ViTConfig.from_dict({**config.to_dict(), "step_rule": rule})).to(device)
+        ways = {"as it is": model}
+        if not dry:
+            ways["compiled"] = torch.compile(model)
+            ways["CUDA graph"] = torch.cuda.make_graphed_callables(model, (images.clone(),))
+        print(f"{rule}: " + ", ".join(f"{name} {timed(way):.1f} ms" for name, way in ways.items()), flush=True)
+
+
+def pack(out: Path) -> None:
+    """Write a part of CIFAR-100 in its original format."""
+    data, folder = load_images("cifar100"), out / "cifar-100-python"
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, count in (("train", 100), ("test", 20)):
+        images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
+        chosen = torch.cat([(labels == k).nonzero().flatten()[:count] for k in range(100)]).sort().values
+        part = {"data": images[chosen].reshape(len(chosen), -1).numpy(), "fine_labels": labels[chosen].tolist()}
+        (folder / split).write_bytes(pickle.dumps(part, protocol=4))
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": list(data.classes)}, protocol=4))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="where all that is worth keeping goes")
+    parser.add_argument("--only", nargs="+", default=[], metavar="STEP", help="only these steps")
+    parser.add_argument("--data", type=Path, help="folder with cifar-100-python, such as --pack made")
+    parser.add_argument("--dry-run", action="store_true", help="on a CPU, with hardly any work")
+    parser.add_argument("--pack", type=Path, help="only write a part of CIFAR-100 into this folder")
+    parser.add_argument("--graphs", action="store_true", help="only the step `graphs`")
+    given = parser.parse_args()
+    if given.pack:
+        pack(given.pack)
+    elif given.graphs:
+        graphs(given.dry_run)
+    elif given.out is None:
+        parser.error("say where the results go: --out FOLDER")
+    elif not given.dry_run and not torch.cuda.is_available():
+        parser.error("torch finds no GPU here: add --dry-run, or go to a machine that has one")
+    else:
+        return run(given.out, given.data, given.only, given.dry_run)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Studies: grids of runs with several seeds, what they gave as tables and figures, and what that can tell."""
+
+from odelib.studies.report import comparisons_of
+from odelib.studies.runs import Run, keep_runs, read_runs
+from odelib.studies.statistics import difference, holm
+from odelib.studies.study import Claim, Study, read_study
+from odelib.studies.tables import Row, rows_of
+from odelib.studies.verdicts import Comparison, Verdict, decide, held_equal, paragraph
+
+__all__ = [
+    "Claim",
+    "Comparison",
+    "Row",
+    "Run",
+    "Study",
+    "Verdict",
+    "comparisons_of",
+    "decide",
+    "difference",
+    "held_equal",
+    "holm",
+    "keep_runs",
+    "paragraph",
+    "read_runs",
+    "read_study",
+    "rows_of",
+]

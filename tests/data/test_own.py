@@ -1,0 +1,189 @@
+"""Your own data: every item in one split, alike on every machine, and one sentence for what cannot be used."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from odelib.data import DataError, ImageData, checksum, is_own, load_data, load_folder, load_table, load_text
+from odelib.data.own import held_out
+from odelib.data.pictures import read_picture
+
+
+def paint(path: Path, colour: tuple[int, int, int] | int, size: tuple[int, int] = (40, 30)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(path)
+    return path
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Twelve red and twelve blue pictures, of several sizes and kinds."""
+    for k in range(12):
+        paint(tmp_path / f"pets/cat/{k}.png", (200 + k, 10, 10), (40 + k, 30))
+        paint(tmp_path / f"pets/dog/{k}.jpg", (10, 10, 200 + k), (20, 30 + k))
+    return tmp_path / "pets"
+
+
+def test_each_picture_is_in_one_split_with_its_class(pets: Path) -> None:
+    data = load_folder(pets)
+    assert data.classes == ("cat", "dog")
+    assert data.train_images.shape == (20, 3, 24, 24)  # the median of the shorter sides is 25
+    assert len(data.test_labels) == len(data.validation_labels) == 2
+    for images, labels in (
+        (data.train_images, data.train_labels),
+        (data.validation_images, data.validation_labels),
+        (data.test_images, data.test_labels),
+    ):
+        red, blue = images[:, 0].float().mean(dim=(1, 2)), images[:, 2].float().mean(dim=(1, 2))
+        assert torch.equal(labels, (blue > red).long())
+    shades = torch.cat([data.train_images, data.validation_images, data.test_images])[:, 0, 12, 12]
+    assert set(range(200, 212)) <= set(shades.tolist())
+
+
+def test_a_split_depends_on_nothing_but_the_names(pets: Path) -> None:
+    first = checksum(load_folder(pets))
+    assert checksum(load_folder(pets)) == first
+    assert checksum(load_folder(pets, 16)) != first
+    paint(pets / "cat/3.png", (0, 0, 0))
+    assert checksum(load_folder(pets)) != first
+
+
+def test_folders_of_splits_are_taken_as_they_are(pets: Path) -> None:
+    (pets / "train").mkdir()
+    for name in ("cat", "dog"):
+        (pets / name).rename(pets / "train" / name)
+        paint(pets / f"test/{name}/x.png", (9, 9, 9))
+    data = load_folder(pets)
+    assert (len(data.train_labels), len(data.validation_labels), len(data.test_labels)) == (22, 2, 2)
+    assert (data.test_images == 9).all()
+
+
+def test_grey_pictures_have_one_channel_and_a_long_side_is_cut(tmp_path: Path) -> None:
+    for name in "ab":
+        for k in range(3):
+            paint(tmp_path / f"shapes/{name}/{k}.png", 100, (30, 60))
+    assert load_folder(tmp_path / "shapes").train_images.shape[1:] == (1, 28, 28)
+    stripes = np.zeros((10, 30), dtype=np.uint8)
+    stripes[:, 10:20] = 255
+    Image.fromarray(stripes).save(tmp_path / "wide.png")
+    assert read_picture(tmp_path / "wide.png", 10, 1).eq(255).all()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda pets: [path.unlink() for path in pets.rglob("*.*")], r"pets has no pictures in folders of classes"),
+        (
+            lambda pets: [path.unlink() for path in (pets / "cat").glob("*") if path.stem != "0"],
+            r"the class 'cat' in .*pets has 1 picture: give at least 3",
+        ),
+        (
+            lambda pets: [path.unlink() for path in (pets / "cat").glob("*")],
+            r"pets has 1 class\(es\): give at least two",
+        ),
+        (lambda pets: (pets / "cat/3.png").write_bytes(b"no picture"), r"cat/3.png cannot be read .*--skip-bad"),
+        (lambda pets: pets.rename(pets.with_name("gone")), r"there is no folder"),
+    ],
+)
+def test_what_cannot_be_used_is_named(pets: Path, spoil: object, sentence: str) -> None:
+    spoil(pets)
+    with pytest.raises(DataError, match=sentence):
+        load_folder(pets)
+
+
+def test_bad_pictures_can_be_left_out(pets: Path) -> None:
+    whole = (pets / "cat/3.png").read_bytes()
+    (pets / "cat/3.png").write_bytes(whole[: len(whole) // 2])
+    data = load_folder(pets, skip_bad=True)
+    assert len(data.train_labels) + len(data.validation_labels) + len(data.test_labels) == 23
+    assert "1 files that cannot be read left out" in data.note
+
+
+def table(folder: Path, text: str) -> Path:
+    path = folder / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_table_gives_texts_with_labels(tmp_path: Path) -> None:
+    rows = [f'"say, {name} {k}",{name},{k}\n' for name in ("yes", "no") for k in range(10)]
+    data = load_table(table(tmp_path, "text,label,other\n" + "".join(rows)))
+    assert data.classes == ("no", "yes")
+    pairs = [
+        (text, data.classes[label])
+        for split in ("train", "validation", "test")
+        for text, label in zip(getattr(data, f"{split}_texts"), getattr(data, f"{split}_labels").tolist(), strict=True)
+    ]
+    assert sorted(pairs) == sorted((f"say, {name} {k}", name) for name in ("yes", "no") for k in range(10))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("words,label\na,b\n", r"has no column 'text' \(its columns: words, label\)"),
+        ("", r"has no column 'text' \(its columns: none\)"),
+        ("text,label\na,\n", r"line 2: text or label is empty"),
+        ("text,label\na\n", r"line 2: text or label is empty"),
+        ("text,label\na,x\nb,x\nc,x\nd,y\n", r"the class 'y' in .* has 1 text: give at least 3"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        load_table(table(tmp_path, text))
+
+
+def test_files_that_are_absent_or_in_another_encoding(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*nowhere.csv"):
+        load_table(tmp_path / "nowhere.csv")
+    (tmp_path / "book.txt").write_bytes("Grüße".encode("utf-16"))
+    with pytest.raises(DataError, match="is not in UTF-8"):
+        load_text(tmp_path / "book.txt")
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(DataError, match="has 0 characters"):
+        load_text(tmp_path / "empty.txt")
+
+
+def test_a_text_is_cut_into_three_parts_of_its_own_characters(tmp_path: Path) -> None:
+    text = "abcdefghij" * 20
+    (tmp_path / "book.txt").write_text(text)
+    data = load_text(tmp_path / "book.txt")
+    parts = [data.vocabulary.decode(part) for part in (data.train, data.validation, data.test)]
+    assert [len(part) for part in parts] == [180, 10, 10]
+    assert "".join(parts) == text
+
+
+def test_a_name_is_a_set_and_a_path_is_your_own(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pets.parent)
+    (pets.parent / "cifar10").mkdir()
+    assert [is_own(name) for name in ("cifar10", "pets", "./cifar10", "a.csv", "b.txt", "cifar9")] == [
+        *(False, True, True, True, True, False)
+    ]
+    with pytest.raises(ValueError, match="unknown data set 'cifar9': the nearest valid name is 'cifar"):
+        load_data("cifar9")
+
+
+def test_a_share_of_a_named_set_can_be_kept_for_validation() -> None:
+    data = load_data("fashion-mnist-subset", validation=0.1)
+    assert isinstance(data, ImageData)
+    assert (len(data.train_labels), len(data.validation_labels)) == (5400, 600)
+    kept, held = held_out(100, 0.25)
+    assert sorted([*kept, *held]) == list(range(100))
+    assert len(held) == 25
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"train_labels": torch.tensor([0, 10])}, r"train_labels are from 0 to 10, expected 0 to 1"),
+        ({"test_images": torch.zeros(0, 1, 8, 8, dtype=torch.uint8), "test_labels": torch.zeros(0, dtype=torch.int64)},
+         r"0 test images and 0 labels: give one label for each image, and at least one image"),
+    ],
+)  # fmt: skip
+def test_images_of_your_own_are_checked_when_they_are_made(change: dict[str, torch.Tensor], sentence: str) -> None:
+    images, labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1])
+    parts = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels, **change}
+    with pytest.raises(ValueError, match=sentence):
+        ImageData("mine", **parts, classes=("a", "b"), mean=(0.5,), std=(0.5,), note="")
