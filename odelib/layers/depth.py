@@ -95,8 +95,8 @@ class DepthBlock(nn.Module):
     @property
     def keeps_cache(self) -> bool:
         """Whether a cache of keys and values can be passed: the fields read one, and steps do not follow the state."""
-        first = self.fields[0]
-        return self.steps is None and isinstance(first, ContextField) and "cache" in first.reads
+        read = all(isinstance(field, ContextField) and "cache" in field.reads for field in self.fields)
+        return read and self.steps is None
 
     def swap(
         self,
@@ -156,8 +156,6 @@ class DepthBlock(nn.Module):
                 "steps chosen by the error differ from pass to pass, so keys and values cannot be kept: "
                 "pass no cache, or set a number of steps by swap(steps=...)"
             )
-        if context is not None:
-            check_reads(self.fields[0], context)
         self._spent = 0.0
         for i in range(self.schedule.intervals):
             x = self._through(i, x, record, EMPTY if context is None else context)
@@ -170,6 +168,8 @@ class DepthBlock(nn.Module):
         constant = self.schedule.weights == "piecewise"
         sets, basis = ((interval,), None) if constant else self.schedule.over(interval)
         first = self.fields[sets[0]]
+        if context is not EMPTY:
+            check_reads(first, context)
         field: Field = first
         if isinstance(first, ContextField):
             field = first.bind(context)
@@ -185,7 +185,7 @@ class DepthBlock(nn.Module):
 
     def _through(self, interval: int, x: Tensor, record: list[Tensor] | None, context: Context) -> Tensor:
         field, steps, h = self.field_over(interval, context), self.schedule.steps, self.schedule.step_size
-        if self.gradient == "backprop" and self.steps is None and isinstance(self.fields[0], TransformerField):
+        if self.gradient == "backprop" and self.steps is None and isinstance(self.fields[interval], TransformerField):
             # The bare loop, which compiles. It checks nothing, so other fields go through `solve`.
             end: Tensor = integrate(field, self.rule, x, t=interval * steps * h, h=h, steps=steps, record=record)
             return end

@@ -22,7 +22,9 @@ def places_of(module: nn.Module) -> list[Place]:
     for part in module.modules():
         # A replica has no parameters: the tensors that stand for them are plain attributes.
         table: dict[str, Any] = vars(part) if getattr(part, "_is_replica", False) else part._parameters
-        places += [(table, name) for name in table.get("_former_parameters", table) if table[name] is not None]
+        for name in table.get("_former_parameters", table):
+            if table[name] is not None:
+                places.append((table, name))
     return places
 
 
@@ -78,7 +80,7 @@ class Scheduled(RandomField):
                 table[name] = weight
 
     def _evaluate(self, t: float, x: Tree) -> Tree:
-        field = self.drawn or self.fields[0]
+        field: Field = self.fields[0] if self.drawn is None else self.drawn
         field = field.bind(self.context) if isinstance(field, ContextField) else field
         part = field if self.term is None else terms_of(field)[self.term]
         return part(t, x)  # type: ignore[no-any-return]
@@ -93,9 +95,7 @@ class Scheduled(RandomField):
         drawn = draw(first, y)
         if isinstance(first, ContextField) and not isinstance(drawn, ContextField):
             kinds = f"{type(first).__name__} returned a {type(drawn).__name__}, which has no bind"
-            raise TypeError(
-                f"draw of {kinds}: weights depend on time, the context is bound last, so return a ContextField"
-            )
+            raise TypeError(f"draw of {kinds}: as weights depend on time, it is bound last, so return a ContextField")
         return self if drawn is first else replace(self, drawn=drawn)
 
 

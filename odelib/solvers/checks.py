@@ -33,15 +33,14 @@ def check_times(times: Sequence[float] | Tensor) -> tuple[float, ...]:
     if isinstance(times, Tensor):
         if times.dim() != 1:
             raise ValueError(f"times is a tensor of shape {tuple(times.shape)}: give a one-dimensional one")
-        grid = tuple(float(time) for time in times.detach().tolist())
-    else:
-        grid = tuple(float(time) for time in times)
+        times = times.detach().tolist()
+    grid = tuple(map(float, times))
     if not grid:
         raise ValueError("times is empty: give the initial time, and the times at which the state is wanted")
     if not all(map(math.isfinite, grid)):
         raise ValueError(f"times must be finite, but {list(grid)} are not: replace NaN and infinity")
     gaps = [end - start for start, end in pairwise(grid)]
-    if gaps and not (all(gap > 0 for gap in gaps) or all(gap < 0 for gap in gaps)):
+    if gaps and not (min(gaps) > 0 or max(gaps) < 0):
         raise ValueError(
             f"times must be strictly increasing or strictly decreasing, but {list(grid)} is neither: "
             "sort them and drop repeated ones"

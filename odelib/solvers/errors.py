@@ -1,6 +1,12 @@
-"""What a solver says when an integration cannot go on."""
+"""What a solver says when an integration cannot go on, or goes on with something to mend."""
 
+import inspect
+import warnings
 from typing import Any
+
+
+# Where a warning is not told: our own code, what calls it back, and what checks shapes around it.
+_OURS = ("odelib", "torch", "jaxtyping", "beartype")
 
 
 class SolverError(RuntimeError):
@@ -13,3 +19,11 @@ class SolverError(RuntimeError):
     def __init__(self, sentence: str, solution: object = None) -> None:
         super().__init__(sentence)
         self.solution: Any = solution
+
+
+def warn(sentence: str) -> None:
+    """Warn at the line outside of odelib and torch that led here, so that each such line is told once."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)

@@ -1,7 +1,6 @@
 """Events: times at which a function of the state crosses zero, with their derivatives."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from odelib.solvers.errors import warn
 from odelib.solvers.field import Field
 from odelib.solvers.loop import Taken
 from odelib.solvers.state import State, Structure, is_transformed, leaves_of, like, stacked, time_dtype
@@ -218,7 +218,7 @@ def with_gradient(event: Event, field: Field, t: float, y: State, strict: bool =
         if not behind:
             return time, y
         if not strict:
-            warnings.warn(f"{_FLAT}; here the time gets no gradient, the state that at a fixed time", stacklevel=2)
+            warn(f"{_FLAT}; here the time gets no gradient, the state that at a fixed time")
             return time, y
         return without_derivative(time, behind, _FLAT), like(y, [without_derivative(x, behind, _FLAT) for x in leaves])
     shift = differentiable_once(-(moving - moving.detach()).to(time.dtype) / rate, "the time of an event")
@@ -228,15 +228,20 @@ def with_gradient(event: Event, field: Field, t: float, y: State, strict: bool =
 
 def _rate(event: Event, time: Tensor, y: State, slopes: Sequence[Tensor]) -> Tensor:
     """Return how fast an event function changes along the motion, g_t + g_y f."""
+
+    def value(time: Tensor, *leaves: Tensor) -> Tensor:
+        value = event.function(time, like(y, leaves))
+        return value if value.is_floating_point() else torch.zeros_like(time)
+
     free = [time, *(leaf.detach() for leaf in leaves_of(y))]
+    parts: Sequence[Tensor | None]
     if is_transformed():
-        pulled: Any = torch.func.vjp(lambda time, *leaves: event.function(time, like(y, leaves)), *free)
-        value, pull = pulled
-        parts = pull(torch.ones_like(value)) if value.is_floating_point() else [None] * len(free)
+        pulled: Any = torch.func.vjp(value, *free)
+        parts = pulled[1](torch.ones_like(pulled[0]))
     else:
         free = [tensor.clone().requires_grad_() for tensor in free]
-        value = event.function(free[0], like(y, free[1:]))
-        parts = torch.autograd.grad(value, free, allow_unused=True) if value.requires_grad else [None] * len(free)
+        head = value(*free)
+        parts = torch.autograd.grad(head, free, allow_unused=True) if head.requires_grad else [None] * len(free)
     moves = zip(parts, (torch.ones_like(time), *slopes), strict=True)
     changes = [(part.conj() * slope).real.sum().to(time.dtype) for part, slope in moves if part is not None]
     return torch.stack(changes).sum().detach() if changes else torch.zeros_like(time)

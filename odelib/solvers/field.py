@@ -137,11 +137,16 @@ class Wrapped:
         return self.field(t, y)
 
 
-def is_split(field: Field) -> bool:
-    """Return whether a field offers terms."""
+def _inmost(field: Field) -> Field:
+    """Return the field behind all wrappers."""
     while isinstance(field, Wrapped):
         field = field.field
-    return isinstance(field, SplitField)
+    return field
+
+
+def is_split(field: Field) -> bool:
+    """Return whether a field offers terms."""
+    return isinstance(_inmost(field), SplitField)
 
 
 def terms_of(field: Field) -> Sequence[Field]:
@@ -162,9 +167,7 @@ def terms_of(field: Field) -> Sequence[Field]:
 
 def is_random(field: Field) -> bool:
     """Return whether a field may have something to draw."""
-    while isinstance(field, Wrapped):
-        field = field.field
-    return isinstance(field, RandomField)
+    return isinstance(_inmost(field), RandomField)
 
 
 def draw(field: Field, y: Tree) -> Field:
@@ -174,10 +177,7 @@ def draw(field: Field, y: Tree) -> Field:
 
 def flow_of(term: Field) -> Flow | None:
     """Return the exact flow of a term, or None if it has to be integrated."""
-    inner = term
-    while isinstance(inner, Wrapped):
-        inner = inner.field
-    return term.flow if isinstance(inner, Exact) else None  # type: ignore[attr-defined]
+    return term.flow if isinstance(_inmost(term), Exact) else None  # type: ignore[attr-defined]
 
 
 class Clamped(Wrapped):

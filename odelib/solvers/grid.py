@@ -49,20 +49,17 @@ class Grid:
         if self.step_size is not None:
             count = max(1, math.ceil(abs(stop - start) / self.step_size - 1e-9))
             signed = math.copysign(self.step_size, stop - start)
-            for i in range(count):
-                t = start + i * signed
-                end = stop if i + 1 == count else start + (i + 1) * signed
-                yield t, end - t, end
-            return
-        assert self.points is not None
-        grid = [float(time) for time in self.points(times)]
-        if not grid or grid[0] != start or grid[-1] != stop:
-            raise ValueError(
-                f"the grid leads from {grid[:1]} to {grid[-1:]}, the times from {start} to {stop}: "
-                "return points that begin and end with the given times"
-            )
-        if not all((b - a) * (stop - start) > 0.0 for a, b in pairwise(grid)):
-            raise ValueError("the points of the grid must go one way, from the first time to the last: sort them")
+            grid = [*(start + i * signed for i in range(count)), stop]
+        else:
+            assert self.points is not None
+            grid = [float(time) for time in self.points(times)]
+            if not grid or grid[0] != start or grid[-1] != stop:
+                raise ValueError(
+                    f"the grid leads from {grid[:1]} to {grid[-1:]}, the times from {start} to {stop}: "
+                    "return points that begin and end with the given times"
+                )
+            if not all((b - a) * (stop - start) > 0.0 for a, b in pairwise(grid)):
+                raise ValueError("the points of the grid must go one way, from the first time to the last: sort them")
         yield from ((a, b - a, b) for a, b in pairwise(grid))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.control import AdaptivePlan, GridPlan
-from odelib.solvers.field import Clamped, Field, draw, is_random
+from odelib.solvers.field import Clamped, Field, RandomField, Wrapped, is_random
 from odelib.solvers.grid import Grid, Sides, equal_steps
 from odelib.solvers.randomness import Draws
 from odelib.solvers.state import State, combine, leaves_of, minus
@@ -45,9 +45,11 @@ def march(
 
     ``carry`` is what the step before the first of these left; None: there was none.
     """
-    random, held = is_random(field), None if carry is None else field
+    random = isinstance(field, RandomField) or (isinstance(field, Wrapped) and is_random(field))
+    asked: Any = field
+    held: Any = None if carry is None else field
     for i in steps:
-        before, held = held, draw(field, y) if random else field
+        before, held = held, asked.draw(y) if random else field
         if held is not before:
             carry = rule.init(held, t + i * h, y, carry)
         y, _, carry, *_ = rule.step(held, t + i * h, h, y, carry)

@@ -49,16 +49,17 @@ def solve_per_sample(
             raise ValueError(f"step control per sample does not go with {what}: set per_sample=False")
     lanes = PerSample(problem.field, problem.rule, steps, problem.times)
 
-    def reached(number: int, status: str) -> Solution:
-        states = stacked(structure.y0, [structure.y0, *lanes.states(number)])
-        return Solution(problem.times[: number + 1], structure.tree(states), lanes.stats(), status)
+    def reached(status: str) -> Solution:
+        states = [structure.y0, *lanes.states()]
+        ys = structure.tree(stacked(structure.y0, states))
+        return Solution(problem.times[: len(states)], ys, lanes.stats(), status)
 
     try:
         lanes.run(structure.y0)
     except SolverError as error:
-        error.solution = reached(lanes.reached(), "failed")
+        error.solution = reached("failed")
         raise
-    return reached(len(problem.times) - 1, "success")
+    return reached("success")
 
 
 class _OnColumns(Wrapped):
@@ -127,13 +128,9 @@ class PerSample:
         smallest = smallest if accepted else 0.0
         return Stats(self.counts.nfe, self.steps, int(accepted), self.steps - int(accepted), smallest, largest)
 
-    def reached(self) -> int:
-        """Return how many of the times after the first all samples have reached."""
-        return int(self.lanes.asked.min())
-
-    def states(self, number: int) -> list[State]:
-        """Return the states at that many of the times after the first."""
-        return [like(self.form, [leaf[i] for leaf in self.found]) for i in range(number)]
+    def states(self) -> list[State]:
+        """Return the states at those of the times after the first that all samples have reached."""
+        return [like(self.form, [leaf[i] for leaf in self.found]) for i in range(int(self.lanes.asked.min()))]
 
     def run(self, y: State) -> None:
         """Integrate through all times.
@@ -155,7 +152,8 @@ class PerSample:
         none, most = torch.zeros_like(t, dtype=torch.long), torch.full_like(t, math.inf)
         size = self._first_size(t, y, slope)
         lanes = Lanes(t, size, none, [nothing, nothing], none, most, torch.zeros_like(t))
-        rows, found = torch.arange(batch, device=device), [self._empty(leaf) for leaf in leaves_of(y)]
+        found = [leaf.new_zeros((len(wanted), *leaf.shape)) for leaf in leaves_of(y)]
+        rows = torch.arange(batch, device=device)
         self.form, self.lanes, self.found = y, lanes, found
         while True:
             before = replace(lanes), y, carry, list(found)
@@ -195,8 +193,8 @@ class PerSample:
         h = torch.where(lands, stop - t, self.sign * size)
         h = torch.where(going, h, torch.zeros_like(h))
         # On one tensor, in shapes that broadcast over it, so that a rule need not know of the samples.
-        times, sizes = (_column(t, y), per_row(h, y)) if isinstance(y, Tensor) else (t, h)
-        step = rule.step(self.field, times, sizes, y, carry)
+        sizes = per_row(h, y) if isinstance(y, Tensor) else h
+        step = rule.step(self.field, t.reshape(sizes.shape), sizes, y, carry)
         assert step.error is not None
         estimate = step.error()
         with torch.no_grad():
@@ -222,14 +220,10 @@ class PerSample:
     def _norm(self, scaled: State) -> Tensor:
         if self.control.norm is not None:
             return torch.vmap(self.control.norm)(scaled).to(self.dtype)
-        sizes = [
-            leaf.abs().to(self.dtype).reshape(len(leaf), -1).square().mean(1).sqrt()
-            for leaf in leaves_of(scaled)
-            if leaf[0].numel()
-        ]
-        if not sizes:
-            return torch.zeros(len(leaves_of(scaled)[0]), dtype=self.dtype, device=leaves_of(scaled)[0].device)
-        return torch.stack(sizes).amax(0)
+        leaves = leaves_of(scaled)
+        sizes = [x.abs().to(self.dtype).reshape(len(x), -1).square().mean(1).sqrt() for x in leaves if x.numel()]
+        none = torch.zeros(len(leaves[0]), dtype=self.dtype, device=leaves[0].device)
+        return torch.stack([none, *sizes]).amax(0)
 
     @torch.no_grad()
     def _first_size(self, t: Tensor, y: State, first: Any) -> Tensor:
@@ -259,9 +253,6 @@ class PerSample:
                 "(the exception's `solution` is what all samples have reached)"
             )
 
-    def _empty(self, leaf: Tensor) -> Tensor:
-        return torch.zeros((len(self.times) - 1, *leaf.shape), dtype=leaf.dtype, device=leaf.device)
-
     def _check(self, y: State) -> None:
         shapes = [tuple(leaf.shape) for leaf in leaves_of(y)]
         if not shapes or any(len(shape) == 0 for shape in shapes) or len({shape[0] for shape in shapes}) != 1:
@@ -278,11 +269,6 @@ class PerSample:
             f"the step of sample {sample} became too small at t={float(lanes.t[sample]):.6g}: "
             "loosen rtol or atol, use float64, or look whether the field is finite there"
         )
-
-
-def _column(t: Tensor, y: Tensor) -> Tensor:
-    """Return a tensor of shape (batch,) so that it broadcasts over the state, in its own precision."""
-    return t.reshape(-1, *([1] * (y.dim() - 1)))
 
 
 def _chosen(accept: Tensor, new: Any, old: Any) -> State:

@@ -30,7 +30,7 @@ class Draws:
         if not self.random:
             return self.field
         if self._states is not None:
-            self._states.append(_state(_device(y)))
+            self._states.append(_state(leaves_of(y)[0].device))
         return draw(self.field, y)
 
     def again(self, step: int, y: State) -> Field:
@@ -39,17 +39,13 @@ class Draws:
             return self.field
         if self._states is None:
             raise ValueError("these draws were not recorded: make them with record=True")
-        device = _device(y)
+        device = leaves_of(y)[0].device
         now = _state(device)
         _restore(self._states[step], device)
         try:
             return draw(self.field, y)
         finally:
             _restore(now, device)
-
-
-def _device(y: State) -> torch.device:
-    return leaves_of(y)[0].device
 
 
 def _state(device: torch.device) -> tuple[Tensor, ...]:

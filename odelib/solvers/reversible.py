@@ -5,7 +5,7 @@ from typing import Any
 
 from odelib.solvers.field import Field, Time
 from odelib.solvers.state import State, leaves_of, like, minus, plus
-from odelib.solvers.step_rule import Gradients, Pull, Step, StepRule
+from odelib.solvers.step_rule import Gradients, Pull, Step, StepRule, added
 
 Pair = tuple[State, list[Any]]
 
@@ -93,13 +93,13 @@ class Reversible(StepRule):
         # z1 = z - Psi_{-h}(t + h, y1)
         back: Gradients = [None if g is None else -g for g in by_carry]
         (change,), (more,) = pull(lambda y1: (self._change(field, t + h, -h, y1),), (y1,), [back])
-        by_y1 = [_added(a, b) for a, b in zip(by_y1, more, strict=True)]
+        by_y1 = added(by_y1, more)
         z = plus(carry[0], change)
         # y1 = lambda y + (1 - lambda) z + Psi_h(t, z)
         (change,), (by_z,) = pull(lambda z: (self._change(field, t, h, z),), (z,), [by_y1])
         y = self._back(y1, z, change)
         shares = [None if g is None else (1.0 - self.coupling) * g for g in by_y1]
-        by_z = [_added(_added(a, b), c) for a, b, c in zip(by_carry, shares, by_z, strict=True)]
+        by_z = added(added(by_carry, shares), by_z)
         return y, (z, []), [None if g is None else self.coupling * g for g in by_y1], by_z
 
     def _change(self, field: Field, t: Time, h: Time, y: State) -> State:
@@ -114,10 +114,6 @@ class Reversible(StepRule):
         """Return y from y1 = lambda y + (1 - lambda) z + change."""
         parts = zip(leaves_of(y1), leaves_of(z), leaves_of(change), strict=True)
         return like(y1, [b.lerp((a - d).to(a.dtype), 1.0 / self.coupling) for a, b, d in parts])
-
-
-def _added(a: Any, b: Any) -> Any:
-    return b if a is None else a if b is None else a + b
 
 
 def _kept(y: State, result: State) -> State:

@@ -1,7 +1,6 @@
 """The door: solve an initial-value problem, by whichever rule, steps and gradient mode."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +13,7 @@ from torch._C._functorch import peek_interpreter_stack
 
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.checks import check_finite, check_rule, check_times, readable
-from odelib.solvers.errors import SolverError
+from odelib.solvers.errors import SolverError, warn
 from odelib.solvers.events import Event, sorted_crossings, with_gradient
 from odelib.solvers.field import Clamped, Field, InUnitTime, Tree, is_split, terms_of
 from odelib.solvers.gradients import Adjoint, Backprop, Checkpoint, Gradient, gradient_mode, parameters_of
@@ -200,7 +199,7 @@ class _Solver:
         if isinstance(self.mode, Checkpoint):
             strategy = Replay(self.mode, *recorded)
         elif isinstance(self.mode, Adjoint):
-            strategy = SolveAdjoint(self.mode, *recorded, back or problem)
+            strategy = SolveAdjoint(self.mode, back or problem, *recorded)
         else:
             strategy = StepBack(*recorded)
         flat = Solve.apply(strategy, *leaves, *parameters)
@@ -214,7 +213,7 @@ class _Solver:
         if sentence is not None and self.strict:
             raise ValueError(sentence)
         if sentence is not None:
-            warnings.warn(sentence, stacklevel=2)
+            warn(sentence)
 
     def _march(self, problem: Problem, y: State, steps: int) -> list[State]:
         """Go the fastest way over equal steps; it compiles without a break."""
@@ -224,7 +223,7 @@ class _Solver:
             h = (stop - start) / steps
             beyond = (start + (steps - 1) * h + h - stop) * h > 0.0
             slack = 4 * max(math.ulp(start), math.ulp(stop))
-            around: Any = partial(Clamped, one=start, other=stop, slack=slack) if beyond else _same
+            around: Any = partial(Clamped, one=start, other=stop, slack=slack) if beyond else lambda field: field
             if n == 0:
                 y, carry = march(around(watched), rule, y, carry, start, h, range(1))
                 # Only the first step is looked at, unless the field uses its memory again.
@@ -281,7 +280,3 @@ class _Solver:
             self.taken,
             self.structure,
         )
-
-
-def _same(field: Field) -> Field:
-    return field

@@ -179,10 +179,8 @@ class Structure:
 
     def __init__(self, y0: object) -> None:
         self.is_tensor = isinstance(y0, Tensor)
-        self.spec: Any = None
-        found: list[Any] = [y0]
-        if not self.is_tensor:
-            found, self.spec = pytree.tree_flatten(y0)
+        flat: tuple[list[Any], Any] = ([y0], None) if self.is_tensor else pytree.tree_flatten(y0)
+        found, self.spec = flat
         for leaf in found:
             if not isinstance(leaf, Tensor):
                 raise TypeError(

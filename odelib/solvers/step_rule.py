@@ -20,6 +20,11 @@ Pull = Callable[
 """``pull(function, inputs, gradients)``: the results of a function of states, and the gradients of its inputs."""
 
 
+def added(some: Gradients, others: Gradients) -> Gradients:
+    """Return the sums, tensor by tensor."""
+    return [b if a is None else a if b is None else a + b for a, b in zip(some, others, strict=True)]
+
+
 class Step(NamedTuple):
     """What a step returns.
 

@@ -4,7 +4,6 @@ Explicit methods run on odelib's loop; those that odelib has not are handed to t
 torchdiffeq takes is taken, and a warning says what to mend; the reference has a table of the differences that remain.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from odelib.solvers.adaptive import Adaptive
+from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Tree
 from odelib.solvers.gradients import Adjoint, Gradient, parameters_of
 from odelib.solvers.solve import solved
@@ -60,6 +60,10 @@ class _AdjointKeywords(_Keywords, total=False):
     adjoint_method: str | None
     adjoint_options: Options | None
     adjoint_params: Iterable[Tensor] | None
+
+
+Interface = Callable[..., Any]
+"""`odeint` or `odeint_adjoint`, or what is called as they are."""
 
 
 @overload
@@ -194,10 +198,9 @@ def odeint_adjoint(
     if own and callable(norm):
         back["norm"] = lambda state: norm((state[0].new_zeros(()), *state))
         if isinstance(adjoint_params, tuple) and not all(tensor.requires_grad for tensor in adjoint_params):
-            warnings.warn(
+            warn(
                 "adjoint_params holds a tensor without gradient, which the norm of adjoint_options will not see: leave "
-                "it out of them, and do not count on it in the norm",
-                stacklevel=2,
+                "it out of them, and do not count on it in the norm"
             )
     elif callable(given.get("norm")):
         back["norm"] = norm_of_both(given["norm"], y0)
@@ -215,8 +218,8 @@ def odeint_event(
     *,
     event_fn: Callable[..., Tensor],
     reverse_time: bool = False,
-    odeint_interface: Callable[..., Any] = odeint,
-    **kwargs: Any,
+    odeint_interface: Interface = odeint,
+    **kwargs: object,
 ) -> tuple[Tensor, Y]:
     """Integrate until ``event_fn(t, y)`` is zero: ``torchdiffeq.odeint_event``.
 
@@ -263,7 +266,7 @@ def _solved(
     rule, steps, _, wide, clock = method
     adaptive = isinstance(steps, Adaptive)
     if isinstance(t, Tensor) and t.device != wide.device:
-        warnings.warn(f"t is on {t.device} and y0 on {wide.device}: give t on the device of y0", stacklevel=3)
+        warn(f"t is on {t.device} and y0 on {wide.device}: give t on the device of y0")
         t = t.to(wide.device)
     field = func
     if not (isinstance(steps, Adaptive) and steps.per_sample):

@@ -1,7 +1,6 @@
 """Events as programs for torchdiffeq write them: a function of any shape, solved for whatever time it takes."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from odelib.solvers.adaptive import Adaptive
-from odelib.solvers.errors import SolverError
+from odelib.solvers.errors import SolverError, warn
 from odelib.solvers.events import Event
 from odelib.solvers.field import Field, Tree
 from odelib.solvers.grid import Grid
@@ -54,7 +53,7 @@ def until_event(
         signs = torch.sign(values(clock.new_full((), start), y0))
     if bool((signs == 0).any()):
         sentence = f"event_fn is 0 at the initial time t={start:.6g}, which is returned at once: start beside the event"
-        warnings.warn(sentence, stacklevel=4)
+        warn(sentence)
         return times[0].clone(), pytree.tree_map(lambda leaf: torch.stack([leaf, leaf]), y0)
     # All values count from the positive side, so that the least of them is the first to cross.
     event = Event(lambda time, y: (values(time, y) * signs).min(), time_dtype=clock.dtype)

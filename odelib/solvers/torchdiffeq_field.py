@@ -1,6 +1,5 @@
 """A field and its callbacks as programs for torchdiffeq write them."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Time, Tree, Wrapped
 from odelib.solvers.loop import Callbacks
 from odelib.solvers.watched import autocasts
@@ -64,10 +64,9 @@ class WithTensorTime(Wrapped):
             dy = dy.reshape(shape) if dy.numel() == y.numel() else dy.expand(shape)
         if not self._told and not autocasts(y.device.type):
             self._told = True
-            warnings.warn(
+            warn(
                 f"func returned {dy.dtype} in shape {tuple(given)} for a state of {y.dtype} in shape {tuple(shape)} "
-                "and is taken to mean that: return dy/dt in the dtype and shape of y",
-                stacklevel=2,
+                "and is taken to mean that: return dy/dt in the dtype and shape of y"
             )
         return dy.to(y.dtype)
 
@@ -87,10 +86,9 @@ def callbacks_of(func: Field, ending: str, like: Tensor, adaptive: bool) -> Call
         return Callbacks()
     never = [name for name, call in zip(names[1:], own[1:], strict=True) if call is not None and not adaptive]
     if never:
-        warnings.warn(
+        warn(
             f"a fixed method does not call {' and '.join(never)}, as it accepts each of its steps: use {names[0]}, or "
-            "take an adaptive method such as 'dopri5'",
-            stacklevel=5,
+            "take an adaptive method such as 'dopri5'"
         )
         own[1:] = None, None
     return Callbacks(*(None if call is None else _with_tensors(call, like) for call in own))

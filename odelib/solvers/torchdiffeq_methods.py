@@ -1,6 +1,5 @@
 """torchdiffeq's methods and options, as odelib's step rules and steps."""
 
-import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from odelib.names import choose
 from odelib.solvers.adaptive import Adaptive, Controller
+from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Tree
 from odelib.solvers.grid import Grid
 from odelib.solvers.splitting import SCHEMES
@@ -107,12 +107,12 @@ def known_options(method: str, options: dict[str, Any] | None) -> dict[str, Any]
         elif name in others:
             kind, other = ("chooses its steps", "rk4") if adaptive else ("does not choose its steps", "dopri5")
             sentence = f"the option {name!r} has no effect, as {method!r} {kind}: drop it, or take {other!r}"
-            warnings.warn(sentence, stacklevel=4)
+            warn(sentence)
         else:
             try:
                 choose(name, valid, f"option of {method}")
             except ValueError as unknown:
-                warnings.warn(f"{unknown}; it has no effect", stacklevel=4)
+                warn(f"{unknown}; it has no effect")
     return known
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.solvers.field import Field, Time, Tree, Wrapped, is_split, terms_of
-from odelib.solvers.state import is_transformed
+from odelib.solvers.field import Field, Time, Tree, Wrapped, terms_of
+from odelib.solvers.state import is_transformed, leaves_of
 from odelib.solvers.stiffness import StiffnessWatch
 
 Traced = Callable[[Sequence[Tensor], Sequence[Tensor], Any], object]
@@ -45,8 +45,7 @@ class Watched(Wrapped):
         self.counts, self.traced, self.share = counts, traced, share
         self._seen: Any = None
         self._copies: bool | None = None  # not known yet
-        terms = terms_of(field) if is_split(field) else ()
-        self._terms = [Watched(term, counts, traced, share / len(terms)) for term in terms]
+        self._terms: list[Watched] = []
 
     @property
     def copies(self) -> bool:
@@ -55,14 +54,19 @@ class Watched(Wrapped):
 
     def terms_around(self) -> Sequence[Field]:
         """Return the terms under watch."""
+        if not self._terms:
+            terms, traced = terms_of(self.field), self.traced
+            self._terms = [Watched(term, self.counts, traced, self.share / len(terms)) for term in terms]
+            if self._copies is False:
+                for term in self._terms:
+                    term._copies = False
         return self._terms
 
     def around(self, field: Field) -> Field:
         """Return what the field drew under watch; only the first such field has its value looked at."""
         drawn = Watched(field, self.counts, self.traced, self.share)
         if self._copies is False:
-            for part in (drawn, *drawn._terms):
-                part._copies, part.traced = False, None
+            drawn._copies, drawn.traced = False, None
         self._copies = False
         return drawn
 
@@ -74,12 +78,12 @@ class Watched(Wrapped):
 
     def _with_graph(self, t: Time, y: Any, traced: Traced) -> Any:
         self.traced = None
-        free = [leaf.detach().requires_grad_() for leaf in _leaves(y)]
+        free = [leaf.detach().requires_grad_() for leaf in leaves_of(y)]
         with torch.enable_grad():
             since: Any = free[0].view_as(free[0]).grad_fn if free else None
             dy: Any = self.field(t, free[0] if isinstance(y, Tensor) else tuple(free))
         check_results(y, dy)
-        traced(_leaves(dy), free, since)
+        traced(leaves_of(dy), free, since)
         return dy.detach() if isinstance(dy, Tensor) else tuple(leaf.detach() for leaf in dy)
 
     def _looked_at(self, y: Any, dy: Any) -> Any:
@@ -87,20 +91,16 @@ class Watched(Wrapped):
             return _copied(dy)
         if self._seen is None:
             check_results(y, dy)
-            if is_transformed() or any(leaf.requires_grad for leaf in _leaves(dy)):
+            if is_transformed() or any(leaf.requires_grad for leaf in leaves_of(dy)):
                 # Autograd refuses out= itself.
                 self._copies = False
                 return dy
             self._seen = dy
             return _copied(dy)
-        pairs = zip(_leaves(dy), _leaves(self._seen), strict=True)
+        pairs = zip(leaves_of(dy), leaves_of(self._seen), strict=True)
         self._copies = not is_transformed() and any(_memory(new) == _memory(old) for new, old in pairs)
         self._seen = None
         return _copied(dy) if self._copies else dy
-
-
-def _leaves(dy: Any) -> Sequence[Tensor]:
-    return (dy,) if isinstance(dy, Tensor) else dy
 
 
 def _copied(dy: Any) -> Any:
@@ -119,26 +119,23 @@ def check_results(y: Any, dy: Any) -> None:
         TypeError: It is no tensor, or of another dtype or device.
         ValueError: It has another shape.
     """
-    single = isinstance(y, Tensor)
-    for state, result in zip((y,) if single else y, (dy,) if single else dy, strict=True):
-        _check_result(state, result)
-
-
-def _check_result(y: Tensor, dy: Any) -> None:
-    if not isinstance(dy, Tensor):
-        raise TypeError(f"the field returned a {type(dy).__name__} for a tensor state: return dy/dt as a tensor")
-    if dy.shape != y.shape:
-        raise ValueError(
-            f"the field returned shape {tuple(dy.shape)} for a state of shape {tuple(y.shape)}: "
-            "return dy/dt in the shape of y"
-        )
-    if dy.device != y.device:
-        raise TypeError(
-            f"the field returned a tensor on {dy.device} for a state on {y.device}: keep both on one device"
-        )
-    # Autocast makes a field compute in a lower precision than its state, and that is meant.
-    if dy.dtype != y.dtype and not autocasts(y.device.type):
-        raise TypeError(f"the field returned {dy.dtype} for a state of {y.dtype}: return dy/dt in the dtype of y")
+    for state, slope in zip(leaves_of(y), (dy,) if isinstance(y, Tensor) else dy, strict=True):
+        if not isinstance(slope, Tensor):
+            raise TypeError(f"the field returned a {type(slope).__name__} for a tensor state: return dy/dt as a tensor")
+        if slope.shape != state.shape:
+            raise ValueError(
+                f"the field returned shape {tuple(slope.shape)} for a state of shape {tuple(state.shape)}: "
+                "return dy/dt in the shape of y"
+            )
+        if slope.device != state.device:
+            raise TypeError(
+                f"the field returned a tensor on {slope.device} for a state on {state.device}: keep both on one device"
+            )
+        # Autocast makes a field compute in a lower precision than its state, and that is meant.
+        if slope.dtype != state.dtype and not autocasts(state.device.type):
+            raise TypeError(
+                f"the field returned {slope.dtype} for a state of {state.dtype}: return dy/dt in the dtype of y"
+            )
 
 
 def autocasts(device: str) -> bool:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.field import Field, Time
+from odelib.solvers.gradients.checkpoint import Recorded
 from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
 from odelib.solvers.grid import Grid
-from odelib.solvers.loop import Callbacks, Problem, follow, steps_of
-from odelib.solvers.outputs import Collector, Outputs
+from odelib.solvers.loop import Callbacks, Problem, Taken, steps_of
 from odelib.solvers.randomness import Draws
 from odelib.solvers.rules import step_rule
 from odelib.solvers.state import State, leaves_of, rms
@@ -131,35 +131,23 @@ class WithQuadrature(RuleAround):
         return self.base.step(field, t, h, y, carry)
 
 
-class SolveAdjoint:
+class SolveAdjoint(Recorded):
     """Solves there, and the adjoint equation back.
 
     Args:
         mode: How the way back is solved.
-        problem: The problem; its field is under watch.
-        form: The initial state, for its form.
-        parameters: The tensors that the field depends on.
-        counts: Where the cost of the way there is noted.
-        outputs: Where the outputs go.
         back: The problem of the way back, with the field as it is; from its first time to its last, if the way there
             goes in the time of one interval.
+        *recorded: See `Recorded`.
 
     Raises:
         TypeError: The rule of the way back needs terms, which the adjoint equation has not, or is made to be inverted.
         ValueError: With seminorm=False, tolerances came leaf by leaf.
     """
 
-    def __init__(
-        self,
-        mode: Adjoint,
-        problem: Problem,
-        form: State,
-        parameters: tuple[Tensor, ...],
-        counts: Counts,
-        outputs: Outputs,
-        back: Problem,
-    ) -> None:
-        rule = step_rule(problem.rule if mode.rule is None else mode.rule)
+    def __init__(self, mode: Adjoint, back: Problem, *recorded: Any) -> None:
+        super().__init__(*recorded)
+        rule = step_rule(self.problem.rule if mode.rule is None else mode.rule)
         lacks = {
             "needs terms": rule.needs_terms,
             "goes on from more than one state": not rule.one_step,
@@ -171,10 +159,12 @@ class SolveAdjoint:
                     f"the adjoint equation can't be solved with {rule.name!r}, which {what}: name another rule for the "
                     "way back, as in gradient=Adjoint(rule='rk4')"
                 )
-        self.mode, self.problem, self.form, self.parameters = mode, problem, form, parameters
-        self.counts, self.outputs = counts, outputs
-        self.rule, self.in_state = rule, not mode.seminorm or rule.weights is None
+        self.draws = Draws(self.problem.field, fixed=True)
+        self.mode, self.rule, self.in_state = mode, rule, not mode.seminorm or rule.weights is None
         self.back = replace(back, steps=self._steps())
+
+    def keep(self, number: int, taken: Taken) -> None:
+        """Keep nothing: no step is taken again."""
 
     def _steps(self) -> int | Grid | Adaptive:
         """Return the steps of the way back."""
@@ -204,11 +194,7 @@ class SolveAdjoint:
                 "gradient='adjoint' needs a field without randomness, and this one draws (dropout, drop path): "
                 "choose 'checkpoint' or 'reversible', or set the field to eval()"
             )
-        seen = Collector(self.problem, self.outputs)
-        follow(self.problem, y0, Draws(field, fixed=True), self.counts, seen.look, seen.probe)
-        # The outputs will hold this object by the graph: it must not hold them.
-        states, self.outputs.states = self.outputs.states, []
-        return states
+        return super().forward(y0)
 
     def backward(self, outputs: list[State], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], Sums]:
         """Solve from the last output to the first time; at each output, restart from its state and add its gradient."""

@@ -120,14 +120,10 @@ class Replay(Recorded):
             return
         # Detached: a state that is also an output must not hold the graph that holds it.
         self.starts.append(like(taken.y0, [leaf.detach() for leaf in leaves_of(taken.y0)]))
-        if self._too_many():
+        wanted = self.stride if self.mode.segments == "sqrt" else self.mode.segments
+        if isinstance(wanted, int) and len(self.starts) > 2 * wanted:
             self.starts = self.starts[::2]
             self.stride *= 2
-
-    def _too_many(self) -> bool:
-        if self.mode.segments is None:
-            return False
-        return len(self.starts) > 2 * (self.mode.segments if isinstance(self.mode.segments, int) else self.stride)
 
     def backward(self, outputs: list[State], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], Sums]:
         """Take the segments again, the last first."""

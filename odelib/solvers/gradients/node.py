@@ -108,11 +108,6 @@ def vjp(
     return torch.autograd.grad(heads, inputs, tails, retain_graph=retain, allow_unused=True)
 
 
-def added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    """Return a + b where None is zero."""
-    return b if a is None else a if b is None else a + b
-
-
 def zeros_if_none(grads: Sequence[Tensor | None], leaves: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradients with zeros for None."""
     return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(grads, leaves, strict=True)]
@@ -171,7 +166,8 @@ def _behind(roots: Iterable[Any], until: Iterable[Any] = ()) -> tuple[set[Any], 
         seen.add(node)
         if hasattr(node, "variable"):
             begun.append(node.variable)
-        nodes.extend(parent for parent, _ in node.next_functions)
+        for parent, _ in node.next_functions:
+            nodes.append(parent)
     return seen - {None}, begun
 
 
@@ -193,8 +189,9 @@ def missing_among(parameters: Sequence[Tensor], slopes: Sequence[Tensor], since:
     """
     named = {id(tensor) for tensor in parameters}
     nodes, begun = _behind([slope.grad_fn for slope in slopes], [tensor.grad_fn for tensor in parameters])
-    inner = (node for node in nodes if not hasattr(node, "variable"))
-    captures = since is None or any(node._sequence_nr() < since._sequence_nr() for node in inner)
+    captures = since is None
+    for node in nodes:
+        captures = captures or (not hasattr(node, "variable") and node._sequence_nr() < since._sequence_nr())
     for leaf in begun:
         if id(leaf) not in named:
             return (

@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from odelib.solvers.gradients.checkpoint import Recorded
-from odelib.solvers.gradients.node import Sums, added, vjp, zeros_if_none
+from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
 from odelib.solvers.loop import Taken
 from odelib.solvers.outputs import Mark, state_at
 from odelib.solvers.state import State, leaves_of
-from odelib.solvers.step_rule import Gradients
+from odelib.solvers.step_rule import Gradients, added
 
 Inputs = tuple[Any, ...]
 
@@ -37,18 +37,18 @@ class StepBack(Recorded):
             here = marks.get(number, [])
             for i, mark in here:
                 if mark.time == end:
-                    by_y = _both(by_y, grads[i])
+                    by_y = added(by_y, grads[i])
             held = problem.within(self.draws.again(number, y), t, h, end, y)
             y, carry, by_y, by_carry = rule.pull_back(held, t, h, y, carry, by_y, by_carry, self.pull)
             inside = [(i, mark) for i, mark in here if mark.time != end]
             if inside:
                 wanted = [grads[i] for i, _ in inside]
                 _, (more, and_more) = self.pull(self._states(number, held, inside), (y, carry), wanted)
-                by_y, by_carry = _both(by_y, more), _both(by_carry, and_more)
+                by_y, by_carry = added(by_y, more), added(by_carry, and_more)
         # The carry began as a function of the state.
         t, _, _ = self.path[0]
         _, (by_start,) = self.pull(lambda y: (rule.init(held, t, y),), (y,), [by_carry])
-        return zeros_if_none(_both(by_y, by_start), leaves_of(self.form)), self.sums
+        return zeros_if_none(added(by_y, by_start), leaves_of(self.form)), self.sums
 
     def _states(self, number: int, held: Any, marks: Sequence[tuple[int, Mark]]) -> Callable[..., Inputs]:
         """Return the states within a step as a function of what it began with."""
@@ -93,7 +93,3 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 def _detached(part: Any, wanted: bool = False) -> Any:
     return part.detach().requires_grad_(wanted) if isinstance(part, Tensor) else part
-
-
-def _both(some: Gradients, others: Sequence[Tensor | None]) -> Gradients:
-    return [added(a, b) for a, b in zip(some, others, strict=True)]
