@@ -100,10 +100,9 @@ def show(fig: Figure, name: str, alt: str, caption: str) -> None:
         caption: what to see in it; ``*h*`` sets a symbol in italics and `` `x` `` sets code.
 
     Raises:
-        ValueError: the name cannot be an id, alt or caption is empty, or a curve has another's colour.
+        ValueError: the name cannot be an id, or alt or caption is empty.
     """
     _check_words(name, alt, caption)
-    check_colours(fig, name)
     import matplotlib.pyplot as plt
 
     with style():
