@@ -28,7 +28,7 @@ key = $(shell cat $(1) | cksum | tr ' ' -)
 CHAPTERS = $(sort $(wildcard book/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fresh book pages check units test nightly lint types serve execute format address clean
+.PHONY: help setup fresh book pages notebooks pdf check units test nightly lint types serve execute format address clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -54,6 +54,12 @@ book: $(SETUP) fresh  ## execute the chapters that changed and build the HTML, w
 
 pages: book  ## the same, ready to publish as a static site
 	@touch $(HTML)/.nojekyll
+
+notebooks: $(SETUP)  ## write the chapters as they read well in Colab and Jupyter, and for students
+	$(PY) book/_extensions/editions.py _build/notebooks
+
+pdf: book  ## print the whole book as one PDF with an outline and links (needs Chromium)
+	$(PY) book/_extensions/paper.py $(HTML) _build/transformers-as-odes.pdf
 
 serve: book  ## build, then serve the book on http://localhost:8000
 	$(PY) -m http.server 8000 --bind localhost --directory $(HTML)

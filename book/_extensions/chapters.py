@@ -174,6 +174,7 @@ class Chapters(SphinxDirective):
             refdoc=self.env.docname,
             refexplicit=False,
             refwarn=True,
+            whole=True,
         )
         number = nodes.strong("", f"{chapter.number}")
         after = ", ".join(str(int(name[:2])) for name in chapter.needs)

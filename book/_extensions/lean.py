@@ -1,29 +1,33 @@
-"""Leave out what the pages do not need: Thebe's scripts, and icons twice.
+"""Leave out what the pages do not need: scripts without work, icons twice.
 
 Jupyter Book adds Thebe's scripts to each page, twice, and the book has no
-live cells. The theme draws its icons by a script of a megabyte and a half,
+live cells; and those of toggle buttons, where the browser's own details
+serve. The theme draws its icons by a script of a megabyte and a half,
 and brings them as a font too: here the font draws them.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 from sphinx.errors import ExtensionError
 
+IDLE = re.compile("thebe|togglebutton|togglehint|toggleopen", re.I)
 
-def _concerns_thebe(script: Any) -> bool:
+
+def _is_idle(script: Any) -> bool:
     about = (
         getattr(script, "filename", script),
         getattr(script, "attributes", ""),
     )
-    return "thebe" in str(about).lower()
+    return bool(IDLE.search(str(about)))
 
 
-def _drop_thebe(
+def _drop_idle(
     app: Any, page: str, template: str, context: Any, tree: Any
 ) -> None:
     for kind in ("script_files", "css_files"):
-        kept = [file for file in context[kind] if not _concerns_thebe(file)]
+        kept = [file for file in context[kind] if not _is_idle(file)]
         context[kind] = kept
 
 
@@ -39,6 +43,6 @@ def _empty_icons(app: Any, exception: Any) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx, after those that add scripts."""
-    app.connect("html-page-context", _drop_thebe, priority=900)
+    app.connect("html-page-context", _drop_idle, priority=900)
     app.connect("build-finished", _empty_icons)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

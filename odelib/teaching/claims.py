@@ -32,6 +32,7 @@ def claim(
     below: float | None = None,
     digits: int | None = 3,
     unit: str = "",
+    seeds: int | None = None,
 ) -> None:
     """Check a measured number against what the text says about it, print one line and glue the number.
 
@@ -48,6 +49,7 @@ def claim(
         digits: significant digits printed and glued, few enough to be the same on every CPU. ``None`` for a
             number that is rounding noise: it is then neither printed nor glued, the bound is.
         unit: printed and glued after the number.
+        seeds: over how many seeds it was measured, if over more than the chapter's own; printed.
 
     Raises:
         ClaimFailed: the claim is false, or the number is NaN.
@@ -74,18 +76,22 @@ def claim(
         assert below is not None
         holds, said = value < below, f"below {format_number(below, None)}"
 
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"claim {name}: seeds must be at least 1, got {seeds}")
+
     unit = f" {unit}" if unit else ""
+    over = f", over {seeds} seeds" if seeds is not None else ""
     if not holds:
         shown = format_number(value, max(digits or 0, 6))
         raise ClaimFailed(f"The claim {name} is false: measured {shown}{unit}, but the text says {said}{unit}.")
     if digits is None:
-        print(f"claim {name}: {said}{unit}: holds")
+        print(f"claim {name}: {said}{unit}{over}: holds")
         bound = above if above is not None else below
         assert bound is not None
         _glue(name, format_number(bound, None) + unit)
     else:
         shown = format_number(value, digits) + unit
-        print(f"claim {name}: {shown}, {said}{unit}: holds")
+        print(f"claim {name}: {shown}, {said}{unit}{over}: holds")
         _glue(name, shown)
 
 

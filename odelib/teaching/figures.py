@@ -15,7 +15,7 @@ from cycler import cycler
 
 from odelib.teaching import _svg
 from odelib.teaching._display import emit
-from odelib.teaching.palette import palette
+from odelib.teaching.palette import meaning_of, palette
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,6 +151,24 @@ def inline(text: str) -> str:
     text = html.escape(text, quote=False)
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
     return re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", text)
+
+
+def check_colours(fig: Figure, name: str) -> None:
+    """Refuse a figure whose legend gives the usual layer, the parallel layer or RK4 another colour than the book.
+
+    Raises:
+        ValueError: a labelled curve has another colour than ``palette.look`` gives its label.
+    """
+    from matplotlib.colors import to_hex
+
+    for axes in fig.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            drawn = getattr(handle, "get_color", lambda: None)()
+            if meaning_of(label) and isinstance(drawn, str) and to_hex(drawn) != palette.look(label)["color"]:
+                raise ValueError(
+                    f"figure {name} draws {label!r} in {to_hex(drawn)}, but the book draws it in "
+                    f"{palette.look(label)['color']}: use palette.look({label!r})"
+                )
 
 
 def _check_words(name: str, alt: str, caption: str) -> None:

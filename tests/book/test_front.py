@@ -18,9 +18,9 @@ _spec = importlib.util.spec_from_file_location("chapters", BOOK / "_extensions/c
 chapters = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(chapters)
 
-_spec = importlib.util.spec_from_file_location("unbroken", BOOK / "_extensions/unbroken.py")
-unbroken = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(unbroken)
+_spec = importlib.util.spec_from_file_location("formulas", BOOK / "_extensions/formulas.py")
+formulas = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(formulas)
 
 LISTED = [chapter for part in chapters.read(ROOT) for chapter in part.chapters]
 
@@ -103,5 +103,5 @@ def test_the_rooms_are_those_of_the_library():
 
 def test_a_formula_stays_with_the_comma_behind_it():
     formula = '<span class="math notranslate nohighlight">\\(h^2\\)</span>'
-    assert unbroken.together(f"of {formula}, just") == f'of <span class="unbroken">{formula},</span> just'
-    assert unbroken.together(f"of {formula} just") == f"of {formula} just"
+    assert formulas.together(f"of {formula}, just") == f'of <span class="unbroken">{formula},</span> just'
+    assert formulas.together(f"of {formula} just") == f"of {formula} just"

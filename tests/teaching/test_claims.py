@@ -136,3 +136,10 @@ def test_glue_has_the_form_of_myst_nb():
 
     assert format_plain_text(repr("12,300"), "s") == "12,300"
     assert format_plain_text(repr("1.20"), "s") == "1.20"
+
+
+def test_a_claim_over_seeds_says_over_how_many(capsys):
+    claim("kept", 0.9, above=0.5, seeds=5)
+    assert capsys.readouterr().out == "claim kept: 0.900, above 0.5, over 5 seeds: holds\n"
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        claim("kept", 0.9, above=0.5, seeds=0)

@@ -1,0 +1,29 @@
+// What the pages do beyond the theme. Each part stands alone, and without any of them the page can be read.
+"use strict";
+
+// A formula is text: the Tab key passes it, and a right click still opens its menu. MathJax reads this when it starts.
+window.MathJax = window.MathJax || {};
+MathJax.options = { ...MathJax.options, menuOptions: { settings: { inTabOrder: false } } };
+
+// Lines of a formula that only a phone has to break (see the extension `formulas`).
+const narrow = matchMedia("(max-width: 600px)").matches;
+MathJax.tex = { ...MathJax.tex, macros: { ...MathJax.tex?.macros, phonebreak: [narrow ? "\\\\&#1{}" : "", 1] } };
+
+// The theme scrolls its sidebar to the active page, and thereby hides the book's name and the search.
+if (sessionStorage.getItem("sidebar-scroll-top") === null) sessionStorage.setItem("sidebar-scroll-top", "0");
+
+// The arrow keys turn the pages, unless they are at work in what has the focus.
+const USES_ARROWS = "input, select, textarea, audio, video, dialog, [contenteditable], [popover], [tabindex='0'], .ode-lab";
+document.addEventListener("keydown", (event) => {
+  const plain = !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented);
+  const where = { ArrowLeft: "a.left-prev", ArrowRight: "a.right-next" }[event.key];
+  if (plain && where && !event.target.closest(USES_ARROWS)) document.querySelector(where)?.click();
+});
+
+// The theme takes the focus from the button of a drawer when it opens; it belongs there again when the drawer closes.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const side of ["primary", "secondary"])
+    document.getElementById(`pst-${side}-sidebar-modal`)?.addEventListener("close", () => {
+      setTimeout(() => document.querySelector(`.${side}-toggle`)?.focus());
+    });
+});

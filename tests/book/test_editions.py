@@ -1,0 +1,90 @@
+"""The editions outside the book say what the pages say, in plain Markdown, with the same code."""
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "book/_extensions"))
+editions = import_module("editions")
+launch = import_module("launch")
+BOOK = editions.Book(ROOT)
+SPECIAL = re.compile(r"\{[a-z:]+\}`|^\s*(?:`{3,}|:{3,})\{|^:(?:label|class):|^\([\w-]+\)=$", re.M)
+
+
+def sources(notebook, kind):
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.fixture(params=BOOK.notebooks, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.mark.parametrize("kind", ["colab", "jupyter", "student"])
+def test_no_role_and_no_directive_is_left(path, kind):
+    for text in sources(editions.edition(path, BOOK, kind), "markdown"):
+        assert SPECIAL.findall(text) == []
+
+
+@pytest.mark.parametrize("kind", ["colab", "jupyter", "student"])
+def test_the_code_is_the_source_s(path, kind):
+    assert sources(editions.edition(path, BOOK, kind), "code") == sources(BOOK.notebooks[path], "code")
+
+
+def test_the_student_edition_has_no_solution_and_no_output(path):
+    text = "\n".join(sources(editions.edition(path, BOOK, "jupyter"), "markdown"))
+    student = editions.edition(path, BOOK, "student")
+    solutions = re.findall(r"<summary>Solution to .*?</details>", text, re.S)
+    assert len(solutions) >= 3
+    assert "Solution to" not in "\n".join(sources(student, "markdown"))
+    assert [cell for cell in student["cells"] if cell.get("outputs")] == []
+
+
+def test_figures_show_without_trust(path):
+    kept = [o for cell in editions.edition(path, BOOK, "colab")["cells"] for o in cell.get("outputs", [])]
+    pictures = [output for output in kept if "image/png" in output.get("data", {})]
+    assert len(pictures) >= 3
+    assert all("text/html" not in output["data"] for output in pictures)
+    assert [output for output in kept if "scrapbook" in output.get("metadata", {})] == []
+
+
+def test_numbers_are_those_of_the_pages(html):
+    for name, (shown, where) in BOOK.labels.items():
+        if not name:
+            continue
+        page, anchor = where.removeprefix(BOOK.address).split("#")
+        body = (html / "book" / page).read_text()
+        found = re.search(rf'id="{re.escape(anchor)}".*?class="(?:eqno|caption-number)">(.*?)<', body, re.S)
+        assert found, where
+        assert found[1].strip().lower() == shown
+
+
+def test_words_become_plain():
+    text = (
+        "(here)=\n## A\n\nIt is {glue:text}`slope` by {eq}`eq-ode` in {doc}`01-residual-euler`, "
+        "see {cite:t}`chen2018`.\n\n"
+        "````{prf:theorem} A title\n:label: thm-agree\nSay {term}`field`.\n````\n\n"
+        "````{solution} ex-fold-norm\n:class: dropdown\n```python\nx = 1\n```\n````\n"
+    )
+    said = editions.plain(text, BOOK, {"slope": "1.98"}, solutions=True)
+    assert SPECIAL.findall(said) == []
+    assert "It is 1.98 by [(7.5)](" in said
+    assert "[chapter 1](" in said
+    assert "[Chen et al. (2018)](https://" in said
+    assert "> **Theorem 7.1 (A title).**\n>\n> Say [field](" in said
+    assert "<details><summary>Solution to exercise 7.5</summary>\n\n```python\nx = 1\n```" in said
+
+
+def test_a_button_leads_to_the_edition_or_says_what_is_missing():
+    colab = {"type": "link", "text": "Colab", "url": "https://colab.research.google.com/github/a/b/blob/main/x.ipynb"}
+    there = launch.led(colab, "book/07-x", "https://github.com/a/b")
+    assert there["url"] == "https://colab.research.google.com/github/a/b/blob/notebooks/colab/07-x.ipynb"
+    nowhere = launch.led(colab, "book/07-x", "https://github.com/OWNER/b")
+    assert "url" not in nowhere
+    assert "run make address" in nowhere["tooltip"]
+    other = {"type": "link", "text": "Repository", "url": "https://github.com/a/b"}
+    assert launch.led(other, "book/07-x", "https://github.com/a/b") == other
