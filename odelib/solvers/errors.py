@@ -4,7 +4,6 @@ import inspect
 import warnings
 from typing import Any
 
-
 # Where a warning is not told: our own code, what calls it back, and what checks shapes around it.
 _OURS = ("odelib", "torch", "jaxtyping", "beartype")
 
