@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Before the first import of odelib. An int passes where a float is expected, as it does for mypy.
@@ -17,6 +18,10 @@ import torch  # noqa: E402
 
 BOOK = "tests/book/"
 SEED = int(os.environ.get("ODELIB_TEST_SEED", 0))  # `make nightly` sets another each day
+
+
+settings.register_profile("unhurried", deadline=None)  # how long an example takes tells of the machine, not of the code
+settings.load_profile("unhurried")
 
 
 def pytest_report_header():

@@ -73,10 +73,13 @@ class Watched(Wrapped):
     def __call__(self, t: Time, y: Tree) -> Any:
         """Return the field at (t, y)."""
         self.counts.nfe += self.share
-        dy = self.field(t, y) if self.traced is None else self._with_graph(t, y, self.traced)
+        # A rule that differentiates its field has a graph of its own.
+        plain = self.traced is None or torch.is_grad_enabled() or is_transformed()
+        dy = self.field(t, y) if plain else self._with_graph(t, y)
         return dy if self._copies is False else self._looked_at(y, dy)
 
-    def _with_graph(self, t: Time, y: Any, traced: Traced) -> Any:
+    def _with_graph(self, t: Time, y: Any) -> Any:
+        traced: Any = self.traced
         self.traced = None
         free = [leaf.detach().requires_grad_() for leaf in leaves_of(y)]
         with torch.enable_grad():

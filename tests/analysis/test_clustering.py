@@ -14,7 +14,7 @@ def draw(tokens, dim, seed, samples=2):
     return torch.randn(samples, tokens, dim, dtype=F64, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(**shapes)
 def test_the_mean_cosine_is_the_mean_over_all_pairs(tokens, dim, seed):
     x = draw(tokens, dim, seed)
@@ -29,7 +29,7 @@ def test_the_mean_cosine_is_the_mean_over_all_pairs(tokens, dim, seed):
     torch.testing.assert_close(mean_cosine(lengths * x), mean_cosine(x))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(**shapes)
 def test_bounds_and_what_they_do_not_depend_on(tokens, dim, seed):
     x = draw(tokens, dim, seed)

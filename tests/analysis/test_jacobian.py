@@ -36,7 +36,7 @@ def test_those_of_a_whole_network_and_of_its_steps(depth, x):
     assert (singular_values(depth, x, 1)[:, 0] <= values[..., 0].prod(dim=0) * (1 + 1e-9)).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.integers(1, 8), columns=st.integers(1, 8), rank=st.integers(0, 8), seed=st.integers(0, 10**6))
 def test_a_matrix_of_any_shape_and_rank(rows, columns, rank, seed):
     generator = torch.Generator().manual_seed(seed)
@@ -48,7 +48,7 @@ def test_a_matrix_of_any_shape_and_rank(rows, columns, rank, seed):
     torch.testing.assert_close(found[0], expected, rtol=1e-9, atol=1e-9 * float(expected.max() + 1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(values=st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=2, max_size=8), seed=st.integers(0, 10**6))
 def test_repeated_values_are_all_found(values, seed):
     diagonal = torch.tensor(values, dtype=F64)

@@ -22,7 +22,7 @@ def circle(angles, radius, dim=5, seed=0):
     return flat @ rotation(dim, seed)[:2] + 3.0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     gaps=st.lists(st.floats(0.05, 0.9), min_size=2, max_size=6),
     radius=st.floats(0.01, 100),
@@ -60,7 +60,7 @@ def test_where_there_is_no_angle_the_answer_is_nan():
     assert turning_angles(back).tolist() == [pytest.approx(math.pi)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 1000), scale=st.floats(0.1, 10))
 def test_how_the_measures_scale_and_turn(seed, scale):
     generator = torch.Generator().manual_seed(seed)

@@ -30,7 +30,7 @@ def test_a_file_arrives_whole_and_is_not_asked_for_again(server: Any, tmp_path: 
     assert server.asked == [("a.bin", None)]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 5000), max_size=6), st.binary(max_size=6000), st.booleans())
 def test_wherever_and_however_often_it_is_cut(
     server: Any, tmp_path_factory: pytest.TempPathFactory, cuts: list[int], content: bytes, ranges: bool

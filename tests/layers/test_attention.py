@@ -34,7 +34,7 @@ def pytorchs(ours):
     cross=st.booleans(),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_pytorchs_attention_under_all_masks(queries, keys, causal, padded, cross, seed):
     ours = make(causal=causal, cross=cross)
     torch.manual_seed(seed)
@@ -56,7 +56,7 @@ def test_equals_pytorchs_attention_under_all_masks(queries, keys, causal, padded
     tokens=st.integers(1, 9),
     kind=st.sampled_from(["all", "causal", "mask"]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_both_kernels_agree_in_values_and_gradients(dtype, tokens, kind):
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, 3, tokens, 8, dtype=dtype, requires_grad=True) for _ in range(3))

@@ -42,7 +42,7 @@ def values_and_gradients(field, x, context):
     dropout=st.sampled_from([0.0, 0.3]),
     dtype=st.sampled_from([torch.float32, F64, torch.bfloat16]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_products_equal_four(
     heads, tokens, batch, norm, place, activation, qkv_bias, qk_norm, causal, padded, dropout, dtype
 ):

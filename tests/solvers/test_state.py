@@ -38,7 +38,7 @@ TIMES = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(y0=TREES, steps=STEPS, times=TIMES)
 def test_any_tree_over_any_times_decays_as_it_should(y0, steps, times):
     rule = "dopri5" if isinstance(steps, Adaptive) else "rk4"
@@ -54,7 +54,7 @@ def test_any_tree_over_any_times_decays_as_it_should(y0, steps, times):
             torch.testing.assert_close(value, start * math.exp(times[0] - t), rtol=5e-3, atol=1e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     y0=TREES.filter(lambda tree: bool(pytree.tree_leaves(tree))),
     mode=st.sampled_from(["checkpoint", "adjoint", "reversible"]),

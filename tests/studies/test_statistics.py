@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -54,7 +54,6 @@ def test_students_own_example() -> None:
     assert (found.low, found.high) == pytest.approx((0.7001142, 2.4598858), rel=1e-5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=8))
 def test_the_paired_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
     first, second = zip(*pairs, strict=True)

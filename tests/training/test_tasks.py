@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -130,7 +130,6 @@ def consistent(task: Task) -> bool:
 # Loss and hits
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.floats(0, 0.5))
 def test_only_places_with_a_target_count(wanted: list[bool], smoothing: float) -> None:
     generator = torch.Generator().manual_seed(len(wanted))

@@ -142,7 +142,8 @@ class SolveAdjoint(Recorded):
 
     Raises:
         TypeError: The rule of the way back needs terms, which the adjoint equation has not, or is made to be inverted.
-        ValueError: With seminorm=False, tolerances came leaf by leaf.
+        ValueError: With seminorm=False, tolerances came leaf by leaf; or the rule of the way back has no estimate for
+            adaptive steps.
     """
 
     def __init__(self, mode: Adjoint, back: Problem, *recorded: Any) -> None:
@@ -171,6 +172,11 @@ class SolveAdjoint(Recorded):
         steps = self.problem.steps if self.mode.steps is None else self.mode.steps
         if not isinstance(steps, Adaptive):
             return steps
+        if self.rule.error_order is None:
+            raise ValueError(
+                f"{self.rule.name!r} has no error estimate by which the steps of the adjoint equation could be chosen: "
+                "name a rule that has one, or a number of steps, as in Adjoint(rule='dopri5') or Adjoint(steps=20)"
+            )
         count = len(leaves_of(self.form))
         if steps.norm is not None and self.mode.steps is None:
             # The norm is of the state; what it would be of state and adjoint together it can't know.

@@ -38,5 +38,12 @@ def gradient_mode(gradient: str | Gradient) -> Gradient:
 
     Raises:
         ValueError: The name is unknown.
+        TypeError: It is neither.
     """
-    return GRADIENTS[choose(gradient, GRADIENTS, "gradient mode")] if isinstance(gradient, str) else gradient
+    if isinstance(gradient, str):
+        return GRADIENTS[choose(gradient, GRADIENTS, "gradient mode")]
+    if not isinstance(gradient, Backprop | Checkpoint | Adjoint | SteppingBack):
+        raise TypeError(
+            f"gradient is {gradient!r}: give one of {', '.join(GRADIENTS)}, or Checkpoint(...) or Adjoint(...)"
+        )
+    return gradient

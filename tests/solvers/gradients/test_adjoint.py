@@ -144,3 +144,8 @@ def test_memory_does_not_grow_with_the_steps():
             solve(field, y0, (0.0, 1.0), steps=steps, gradient="adjoint")
         kept.append(sum(total))
     assert kept[0] == kept[1]
+
+
+def test_a_rule_without_an_estimate_has_no_adaptive_way_back():
+    with pytest.raises(ValueError, match=r"'rk4' has no error estimate .* as in Adjoint\(rule='dopri5'\) or Adjoint\("):
+        gradients(Adjoint(rule="rk4"))

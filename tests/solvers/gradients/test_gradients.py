@@ -1,4 +1,5 @@
 import gc
+import inspect
 import math
 import weakref
 
@@ -15,10 +16,13 @@ from odelib.solvers import (
     RandomField,
     Reversible,
     SolverError,
+    Step,
+    StepRule,
     Sum,
     solve,
     step_rule,
 )
+from odelib.solvers.gradients import gradient_mode
 
 F64 = torch.float64
 STEPS = {
@@ -330,3 +334,37 @@ def test_an_unknown_mode_and_bad_options_are_refused():
         Checkpoint("sqr")
     with pytest.raises(ValueError, match=r"coupling is 0\.0: choose it in \(0, 1\]"):
         Reversible(step_rule("rk4"), coupling=0.0)
+
+
+@pytest.mark.parametrize("gradient", [3, None, Checkpoint, Adjoint])
+def test_what_is_no_gradient_mode_is_refused(gradient):
+    with pytest.raises(TypeError, match=r"gradient is .*: give one of backprop, checkpoint, adjoint, reversible, or"):
+        inspect.unwrap(gradient_mode)(gradient)
+
+
+@pytest.mark.parametrize("mode", ["checkpoint", "reversible", Adjoint(rule="rk4")], ids=str)
+def test_a_rule_sees_the_derivatives_of_its_field_in_every_mode(mode):
+    class Taylor(StepRule):
+        name, order, differentiates = "taylor", 2, True
+
+        def evaluations(self, terms):
+            return 2.0
+
+        def step(self, field, t, h, y, carry):
+            with torch.enable_grad():
+                free = y if y.requires_grad else y.detach().requires_grad_()
+                slope = field(t, free)
+                (bend,) = torch.autograd.grad(slope, free, slope.detach(), create_graph=True)
+            return Step(y + h * slope + h * h / 2 * bend)
+
+    y0, field = torch.tensor([0.5, 1.0], dtype=F64, requires_grad=True), nn.Linear(1, 1).double()
+
+    def decay(t, y):
+        return torch.sin(y) * field.weight[0, 0]
+
+    rule = Reversible(Taylor()) if mode == "reversible" else Taylor()
+    found = []
+    for gradient in ("backprop", mode):
+        options = {"rule": rule, "steps": 5, "gradient": gradient, "parameters": tuple(field.parameters())}
+        found.append(solve(decay, y0, (0.0, 1.0), **options).ys.detach())
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
