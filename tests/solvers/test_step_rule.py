@@ -136,7 +136,11 @@ def test_it_takes_adaptive_steps(per_sample):
 
 
 @pytest.mark.parametrize("steps", [12, Adaptive(rtol=1e-4, atol=1e-4)], ids=["steps", "adaptive"])
-@pytest.mark.parametrize("mode", ["checkpoint", Adjoint(rule="dopri5"), Heun(), "reversible"], ids=["checkpoint", "adjoint", "heun", "reversible"])
+@pytest.mark.parametrize(
+    "mode",
+    ["checkpoint", Adjoint(rule="dopri5"), Heun(), "reversible"],
+    ids=["checkpoint", "adjoint", "heun", "reversible"],
+)
 def test_its_gradients_are_those_of_backprop(mode, steps):
     found = []
     rule = Reversible(RosenbrockEuler()) if mode == "reversible" else RosenbrockEuler()
