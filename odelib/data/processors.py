@@ -20,6 +20,7 @@ from odelib.data.translation import TranslationData
 from odelib.names import choose
 
 Data = ImageData | CharacterData | IntentData | TranslationData
+"""What a model is trained on: images, characters, texts with labels, or pairs of texts."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class TranslationProcessor(_SubwordProcessor):
 
 
 Processor = ImageProcessor | CharacterProcessor | TextProcessor | TranslationProcessor
+"""What turns a reader's own inputs into those of a model, as its training data were turned."""
+
 _KINDS: dict[str, type[Processor]] = {
     kind.kind: kind for kind in (ImageProcessor, CharacterProcessor, TextProcessor, TranslationProcessor)
 }
