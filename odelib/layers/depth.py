@@ -171,7 +171,7 @@ class DepthBlock(nn.Module):
         if context is not EMPTY:
             check_reads(first, context)
         field: Field = first
-        if isinstance(first, ContextField):
+        if basis is None and isinstance(first, ContextField):
             field = first.bind(context)
             if isinstance(first, RandomField) and first.training and not isinstance(field, RandomField):
                 kinds = f"{type(first).__name__}, which draws at random, returned a {type(field).__name__}"

@@ -4,7 +4,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from odelib import __version__
 from odelib.models.config import (
     CausalLMConfig,
     EncoderDecoderConfig,
@@ -59,7 +59,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, obj
         "model": kind,
         "config": _config(model).to_dict(),
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
-        "versions": {"odelib": _version(), "torch": str(torch.__version__)},
+        "versions": {"odelib": __version__, "torch": str(torch.__version__)},
         "card": dict(card or {}),
     }
     try:
@@ -227,10 +227,3 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def _version() -> str | None:
-    try:
-        return version("odelib")
-    except PackageNotFoundError:  # imported from a source tree that was never installed
-        return None

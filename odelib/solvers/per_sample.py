@@ -14,7 +14,7 @@ from torch import Tensor
 from odelib.solvers.adaptive import Adaptive, Controller
 from odelib.solvers.control import scaled
 from odelib.solvers.errors import SolverError
-from odelib.solvers.field import Field, Time, Tree, Wrapped, is_random
+from odelib.solvers.field import Field, Time, Tree, Wrapped, draw
 from odelib.solvers.gradients import Backprop, Gradient
 from odelib.solvers.loop import Callbacks, Problem
 from odelib.solvers.solution import Solution, Stats
@@ -40,7 +40,7 @@ def solve_per_sample(
         "callbacks": problem.callbacks != Callbacks(),
         "gradients with respect to the times": times_vary,
         "step_t and jump_t": bool(len(steps.step_t) or len(steps.jump_t)),
-        "randomness drawn per step": is_random(problem.field),
+        "randomness drawn per step": draw(problem.field, structure.y0) is not problem.field,
         "rules that go on from more than one state, as reversible rules do": not problem.rule.one_step,
         "dense output": dense,
     }

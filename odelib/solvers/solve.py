@@ -112,7 +112,8 @@ def solved(
         if steps.norm is not None and not structure.is_tensor:
             norm = steps.norm
             steps = replace(steps, norm=lambda leaves: norm(structure.tree(leaves)))
-        steps = steps.repeated(len(leaves_of(structure.y0)), 1)
+        if isinstance(steps.rtol, tuple | list) or isinstance(steps.atol, tuple | list):
+            steps = steps.repeated(len(leaves_of(structure.y0)), 1)
     some = (events,) if isinstance(events, Event) else tuple(events)
     if not structure.is_tensor:
         some = tuple(_on_leaves(event, structure) for event in some)
@@ -209,7 +210,8 @@ class _Solver:
         self, parameters: Sequence[Tensor], slopes: Sequence[Tensor], state: Sequence[Tensor], since: Any
     ) -> None:
         sentence, captures = missing_among((*parameters, *state), slopes, since)
-        self.counts.captures |= captures
+        # Of a function, one value does not tell what the others reach to; a module holds what it depends on.
+        self.counts.captures |= captures or self.given is not None
         if sentence is not None and self.strict:
             raise ValueError(sentence)
         if sentence is not None:

@@ -285,6 +285,17 @@ def test_swap_goes_to_chosen_steps_and_back():
     assert torch.equal(block(x), before)
 
 
+def test_each_sample_may_have_steps_of_its_own_where_nothing_is_drawn():
+    steps = Adaptive(rtol=1e-6, atol=1e-6, per_sample=True)
+    block, x = DepthBlock(fields(2), "tsit5", DepthSchedule(2), steps=steps), torch.randn(3, 5, 16, dtype=F64)
+    exact = DepthBlock(list(block.fields), "rk4", DepthSchedule(2, 50, 0.02))
+    torch.testing.assert_close(block(x), exact(x), rtol=0, atol=1e-4)
+    for term in block.fields[0].terms:
+        term.dropout = 0.1
+    with pytest.raises(ValueError, match="step control per sample does not go with randomness drawn per step"):
+        block(x)
+
+
 def test_too_many_steps_are_said_so():
     block = DepthBlock(fields(1), "dopri5", DepthSchedule(1), steps=Adaptive(rtol=1e-12, atol=1e-12, max_steps=2))
     with pytest.raises(SolverError):

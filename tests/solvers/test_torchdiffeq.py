@@ -1,14 +1,23 @@
 import math
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 import torchdiffeq
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import odelib
 from odelib.solvers import SolverError
 
 F64 = torch.float64
+# torchdiffeq's warnings, and ours in its place, are tested for in tests/solvers/test_torchdiffeq_field.py.
+pytestmark = pytest.mark.filterwarnings("ignore:Solver", "ignore:a fixed method does not call")
 FIXED = ["euler", "midpoint", "heun2", "heun3", "rk4"]
 ADAPTIVE = ["dopri5", "dopri8", "bosh3", "adaptive_heun"]
 
@@ -70,7 +79,6 @@ def both(method, y0=Y0, t=TIMES, field=None, **arguments):
     ids=lambda options: str(options).partition(" at 0x")[0],  # without the address of a function
 )
 @pytest.mark.parametrize("method", FIXED)
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_fixed_methods_equal_torchdiffeq(method, options, sign):
     ours, theirs = both(method, t=sign * TIMES, options=options)
     # With perturb, the time is nudged by one rounding unit.
@@ -130,37 +138,6 @@ def test_dopri5_takes_the_steps_of_torchdiffeq():
     assert sizes[0][:-1] == pytest.approx(sizes[1][:-1], rel=1e-6)
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-@pytest.mark.parametrize("method", FIXED)
-@pytest.mark.filterwarnings("ignore:Solver")
-def test_fixed_methods_call_back_as_torchdiffeq_does(method, sign):
-    ours, theirs = Field(), Field()
-    odelib.odeint(ours, Y0, sign * TIMES, method=method)
-    torchdiffeq.odeint(theirs, Y0, sign * TIMES, method=method)
-    steps = [call for call in ours.calls if call[0] == "step"]
-    assert len(steps) == len(theirs.calls) == 3
-    for (_, t, y, h), (_, their_t, their_y, their_h) in zip(steps, theirs.calls, strict=True):
-        assert (t, h) == pytest.approx((their_t, their_h))
-        torch.testing.assert_close(y, their_y)
-
-
-def test_adaptive_methods_call_back_once_per_step_and_say_how_it_went():
-    field = Field()
-    odelib.odeint(field, Y0, TIMES, method="dopri5", options={"first_step": 1.0})
-    counts = {kind: len([call for call in field.calls if call[0] == kind]) for kind in ("step", "accept", "reject")}
-    assert counts["step"] == counts["accept"] + counts["reject"]
-    assert counts["reject"] >= 1
-    assert [call[0] for call in field.calls[::2]] == ["step"] * counts["step"]
-
-
-def test_callbacks_see_the_time_even_where_the_times_have_a_gradient():
-    plain, asked = Field(), Field()
-    odelib.odeint(plain, Y0, TIMES, method="rk4")
-    odelib.odeint(asked, Y0, TIMES.clone().requires_grad_(), method="rk4")
-    for a, b in zip(asked.calls, plain.calls, strict=True):
-        assert (a[1], a[3]) == pytest.approx((b[1], b[3]))
-
-
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
 def test_tuples_come_back_as_tuples(method):
     def field(t, y):
@@ -212,66 +189,6 @@ def test_the_jump_option_lands_on_the_jump():
     torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
     torch.testing.assert_close(ours[1:, 0], torch.tensor([1.7, 1.7 * math.exp(-0.7)], dtype=F64), rtol=1e-7, atol=0)
     assert 0.7 not in field_calls
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("interface", ["odeint", "odeint_adjoint"])
-def test_events_have_the_time_state_and_gradients_of_torchdiffeq(interface, reverse):
-    class Swing(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.rate = nn.Parameter(torch.tensor(1.4, dtype=F64))
-
-        def forward(self, t, y):
-            return torch.stack([y[1], -self.rate * y[0]])
-
-    results = []
-    for library in (odelib, torchdiffeq):
-        field, y0 = Swing(), torch.tensor([1.0, 0.2], dtype=F64, requires_grad=True)
-        t0 = torch.tensor(0.3, dtype=F64, requires_grad=True)
-        time, ys = library.odeint_event(
-            field,
-            y0,
-            t0,
-            event_fn=lambda t, y: y[0] - 0.1 * t,
-            reverse_time=reverse,
-            odeint_interface=getattr(library, interface),
-            rtol=1e-9,
-            atol=1e-10,
-        )
-        grads = torch.autograd.grad(time + ys[-1].sum(), (y0, field.rate, t0), allow_unused=True)
-        results.append((time.detach(), ys.detach(), *grads))
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize(("method", "options"), [("dopri5", None), ("rk4", {"step_size": 0.01})])
-def test_event_fn_ends_at_the_first_of_several_values(method, options):
-    def field(t, y):
-        return torch.stack([y[1], -y[0]])
-
-    def event(t, y):
-        return torch.stack([y[0] + 0.9, y[0] - 0.5])
-
-    y0, t = torch.tensor([1.0, 0.0], dtype=F64), torch.tensor([0.0, 1.0], dtype=F64)
-    time, ys = odelib.odeint(field, y0, t, method=method, options=options, event_fn=event)
-    assert float(time) == pytest.approx(math.pi / 3, abs=1e-7)
-    assert ys.shape == (2, 2)
-    assert torch.equal(ys[0], y0)
-
-
-def test_events_are_refused_where_they_cannot_be(monkeypatch):
-    y0, field = torch.ones(2, dtype=F64), (lambda t, y: -y)
-    with pytest.raises(ValueError, match="t has 3 times: with event_fn give two"):
-        odelib.odeint(field, y0, torch.tensor([0.0, 1.0, 2.0]), event_fn=lambda t, y: y[0] - 0.5)
-    with pytest.raises(ValueError, match="needs a step size: give options="):
-        odelib.odeint(field, y0, torch.tensor([0.0, 1.0]), method="rk4", event_fn=lambda t, y: y[0] - 0.5)
-    with pytest.warns(UserWarning, match=r"event_fn is 0 at the initial time t=0.*: start beside the event"):
-        odelib.odeint(field, y0, torch.tensor([0.0, 1.0]), event_fn=lambda t, y: y[0] - 1)
-    monkeypatch.setattr("odelib.solvers.torchdiffeq_events._EVENT_STEPS", 20)  # of 20,000
-    never = {"event_fn": lambda t, y: y[0] + 9, "options": {"step_size": 1e-4}}
-    with pytest.raises(SolverError, match="no event up to t="):
-        odelib.odeint(field, y0, torch.tensor([0.0, 1.0]), method="euler", **never)
 
 
 @pytest.mark.parametrize(
@@ -334,45 +251,6 @@ def test_options_of_another_method_are_not_taken_back():
         odelib.odeint_adjoint(Field(), Y0, TIMES, method="rk4", options={"step_size": 0.1}, adjoint_method="dopri5")
 
 
-@pytest.mark.parametrize(
-    ("method", "options"),
-    [
-        ("implicit_adams", {"step_size": 0.02}),
-        ("explicit_adams", {"step_size": 0.02}),
-        ("fixed_adams", {"step_size": 0.02}),
-        ("scipy_solver", {"solver": "Radau"}),
-        ("fehlberg2", None),
-    ],
-)
-def test_methods_of_torchdiffeq_are_handed_to_it(method, options):
-    ours, theirs = both(method, field=lambda t, y: -y * torch.cos(t), options=options, rtol=1e-6, atol=1e-7)
-    assert torch.equal(ours, theirs)
-
-
-def test_the_adjoint_of_a_method_of_torchdiffeq_is_its_own():
-    grads = []
-    for library in (odelib, torchdiffeq):
-        field, y0 = Field(), Y0.clone().requires_grad_()
-        options = {"step_size": 0.05}
-        library.odeint_adjoint(field, y0, TIMES, method="explicit_adams", options=options).sum().backward()
-        grads.append(y0.grad)
-    assert torch.equal(*grads)
-
-
-def test_unknown_methods_and_options_name_the_nearest():
-    with pytest.raises(ValueError, match="unknown method 'dopri6': the nearest valid name is 'dopri"):
-        odelib.odeint(Field(), Y0, TIMES, method="dopri6")
-    with pytest.warns(UserWarning, match="unknown option of rk4 'stepsize': the nearest valid name is 'step_size'"):
-        odelib.odeint(Field(), Y0, TIMES, method="rk4", options={"stepsize": 0.1})
-    with pytest.warns(UserWarning, match="unknown option of dopri5 'max_steps': the nearest valid name is 'max_"):
-        odelib.odeint(Field(), Y0, TIMES, options={"max_steps": 3})
-    with pytest.raises(ValueError, match="unknown interpolation 'cubi'"):
-        odelib.odeint(Field(), Y0, TIMES, method="rk4", options={"interp": "cubi"})
-    both_grids = {"step_size": 0.1, "grid_constructor": lambda f, y, t: t}
-    with pytest.raises(ValueError, match="step_size and grid_constructor came together"):
-        odelib.odeint(Field(), Y0, TIMES, method="rk4", options=both_grids)
-
-
 def test_step_options_are_heeded():
     options = {"min_step": 0.05, "max_step": 0.1, "first_step": 0.07, "step_t": [0.33], "max_num_steps": 50}
     field = Field()
@@ -399,3 +277,282 @@ def test_single_precision_times_and_states_stay_so():
 def test_a_state_without_tensors_is_refused():
     with pytest.raises(TypeError, match=r"give a tensor, or a tuple, list or dict of tensors"):
         odelib.odeint(Field(), [], TIMES)
+
+
+@pytest.mark.parametrize("method", ["rk4", "dopri5"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda w, u: (w, u),
+        lambda w, u: (x for x in (w, u)),
+        lambda w, u: [w, u],
+        lambda w, u: {"w": w, "u": u}.values(),
+    ],
+)
+def test_adjoint_params_may_come_in_any_form_and_unused_ones_get_zero(method, given):
+    w, u = (torch.tensor(0.4, dtype=F64, requires_grad=True) for _ in range(2))
+    ys = odelib.odeint_adjoint(lambda t, y: -w * y, Y0, TIMES, method=method, adjoint_params=given(w, u))
+    ys[-1].sum().backward()
+    assert float(w.grad) == pytest.approx(float(-1.1 * Y0.sum()) * math.exp(-0.44), rel=1e-3)
+    assert float(u.grad) == 0.0
+
+
+def test_one_tensor_is_its_own_adjoint_params():
+    """Not its rows, which nothing depends on."""
+    w = torch.ones(2, dtype=F64, requires_grad=True)
+    y0 = torch.ones(2, dtype=F64)
+    odelib.odeint_adjoint(lambda t, y: -w * y, y0, torch.tensor([0.0, 1.0]), adjoint_params=w)[-1].sum().backward()
+    assert w.grad.tolist() == pytest.approx([-math.exp(-1)] * 2, rel=1e-5)
+
+
+def test_unused_parameters_of_a_module_get_zero_as_in_torchdiffeq():
+    for library in (odelib, torchdiffeq):
+        field = Field()
+        field.more = nn.Parameter(torch.ones(2))
+        library.odeint_adjoint(field, Y0, TIMES).sum().backward()
+        assert field.more.grad.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("method", ["rk4", "dopri5"])
+def test_a_tensor_that_is_missing_among_adjoint_params_is_a_warning(method):
+    w, y0 = torch.tensor(0.4, dtype=F64, requires_grad=True), Y0.clone().requires_grad_()
+    with pytest.warns(UserWarning, match=r"depends on a tensor .* not among its parameters.*adjoint_params=\(\.\.\.\)"):
+        ys = odelib.odeint_adjoint(lambda t, y: -w * y, y0, TIMES, method=method, adjoint_params=())
+    ys.sum().backward()
+    assert w.grad is None
+    assert y0.grad is not None
+
+
+def test_a_replica_of_data_parallel_passes_its_gradients_on():
+    grads = []
+    for library in (odelib, torchdiffeq):
+        field = Field()
+        replica = field._replicate_for_data_parallel()
+        replica.weight = field.weight * 1.0
+        replica._former_parameters = {"weight": replica.weight}
+        library.odeint_adjoint(replica, Y0, TIMES, rtol=1e-8, atol=1e-8).sum().backward()
+        grads.append(field.weight.grad)
+    torch.testing.assert_close(*grads, rtol=1e-5, atol=1e-6)
+
+
+def test_the_norm_of_the_way_back_warns_of_a_tensor_that_it_does_not_see():
+    w, frozen = torch.tensor(0.4, dtype=F64, requires_grad=True), torch.tensor(1.0)
+    norm = {"norm": lambda tensors: torch.stack([tensor.abs().max() for tensor in tensors]).max()}
+    with pytest.warns(UserWarning, match="adjoint_params holds a tensor without gradient.*: leave it out"):
+        odelib.odeint_adjoint(lambda t, y: -w * y, Y0, TIMES, adjoint_params=(w, frozen), adjoint_options=norm)
+
+
+def test_the_norm_of_the_way_there_is_that_of_state_and_adjoint_on_the_way_back():
+    seen = []
+
+    def norm(y):
+        seen.append(type(y))
+        return torch.stack([leaf.abs().max() for leaf in y]).max()
+
+    y0 = (torch.ones(2, dtype=F64, requires_grad=True), torch.ones(3, dtype=F64))
+    a, b = odelib.odeint_adjoint(
+        lambda t, y: (-y[0] * y[1].sum(), -y[1]), y0, TIMES, options={"norm": norm}, adjoint_params=()
+    )
+    forth = len(seen)
+    (a.sum() + b.sum()).backward()
+    assert len(seen) > forth
+    assert set(seen) == {tuple}
+
+
+@pytest.mark.parametrize(
+    "rtol",
+    [(1e-5, 1e-6), [1e-5, torch.full((3,), 1e-6)], (torch.full((6,), 1e-5), 1e-6), torch.tensor([1e-5, 1e-6])],
+)
+def test_tolerances_of_a_tuple_come_leaf_by_leaf_and_flat(rtol):
+    y0 = (torch.ones(2, 3, dtype=F64), torch.ones(3, dtype=F64))
+    for library in (odelib, torchdiffeq):
+        ys = library.odeint(lambda t, y: (-y[0], -y[1]), y0, TIMES, rtol=rtol, atol=1e-9)
+        assert ys[0][-1].flatten().tolist() == pytest.approx([math.exp(-1.1)] * 6, rel=1e-4)
+
+
+@pytest.mark.parametrize("rtol", [[1e-5, 1e-6, 1e-7], torch.tensor([1e-5, 1e-6, 1e-7]), torch.tensor(1e-5)])
+def test_tolerances_of_a_tensor_broadcast_with_it(rtol):
+    for library in (odelib, torchdiffeq):
+        ys = library.odeint(lambda t, y: -y, Y0, TIMES, rtol=rtol, atol=1e-9)
+        torch.testing.assert_close(ys[-1], Y0 * math.exp(-1.1), rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("interface", ["odeint", "odeint_adjoint"])
+@pytest.mark.parametrize("method", ["rk4", "dopri5"])
+def test_times_in_double_precision_with_gradient_go_with_a_state_in_single(method, interface):
+    net, grads = nn.Linear(3, 2), []
+
+    def field(t, y):
+        return torch.tanh(net(torch.cat([y, t.expand(len(y), 1)], 1)))
+
+    for library in (odelib, torchdiffeq):
+        t = TIMES.clone().requires_grad_()
+        keywords = {"adjoint_params": tuple(net.parameters())} if interface == "odeint_adjoint" else {}
+        ys = getattr(library, interface)(field, torch.ones(4, 2), t, method=method, rtol=1e-6, atol=1e-6, **keywords)
+        grads.append(torch.autograd.grad(ys.sum(), t)[0])
+    assert grads[0].dtype == F64
+    torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-3)
+
+
+def test_the_way_back_is_in_real_time_where_the_times_have_a_gradient():
+    results = []
+    for wanted in (False, True):
+        for library in (odelib, torchdiffeq):
+
+            class Decays(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.rate, self.seen = nn.Parameter(torch.tensor(-0.5, dtype=F64)), []
+
+                def forward(self, t, y):
+                    return self.rate * y
+
+                def callback_step_adjoint(self, t, y, h):
+                    self.seen.append((float(t), float(h)))
+
+            field, t = Decays(), torch.tensor([2.0, 3.0, 7.0], dtype=F64, requires_grad=wanted)
+            y0, back = torch.ones(1, dtype=F64, requires_grad=True), {"step_size": 1.0}
+            library.odeint_adjoint(field, y0, t, method="rk4", options={}, adjoint_options=back)[-1].sum().backward()
+            results.append((field.seen, float(field.rate.grad)))
+    seen, gradient = results[1]
+    assert [t for t, _ in seen] == [7.0, 6.0, 5.0, 4.0, 3.0]
+    for other, value in results:
+        assert other == seen
+        assert value == pytest.approx(gradient, rel=1e-12)
+
+
+class NoDouble(TorchDispatchMode):
+    """A device that has no float64."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor) and leaf.dtype == F64]
+        assert not made, f"float64 made by {func}"
+        return out
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("dopri5", {"dtype": torch.float32}),
+        ("bosh3", {"dtype": torch.float32, "step_t": torch.tensor([0.3]), "jump_t": torch.tensor([0.5])}),
+        ("rk4", {"step_size": 0.1}),
+        ("euler", {"step_size": 0.1, "perturb": True}),
+    ],
+)
+def test_nothing_in_double_precision_is_made_where_nothing_was_asked_for(method, options):
+    class Decays(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rate = nn.Parameter(torch.tensor(-1.0))
+
+        def forward(self, t, y):
+            return self.rate * y
+
+        def callback_step(self, t, y, h):
+            assert t.dtype == h.dtype == torch.float32
+
+        callback_step_adjoint = callback_step
+
+    field, keywords = Decays(), {"method": method, "options": options, "rtol": 1e-4, "atol": 1e-5}
+    with NoDouble():
+        for interface in (odelib.odeint, odelib.odeint_adjoint):
+            y0, t = torch.ones(3, requires_grad=True), torch.tensor([0.0, 0.4, 1.0], requires_grad=True)
+            interface(field, y0, t, **keywords).sum().backward()
+            time, ys = odelib.odeint_event(
+                field, y0, t[0], event_fn=lambda t, y: y.sum() - 2.0, odeint_interface=interface, **keywords
+            )
+            (time + ys[-1].sum()).backward()
+
+
+def test_torch_func_transforms_what_it_can_and_the_rest_says_so():
+    def last(rate, method, interface=odelib.odeint, **keywords):
+        y0 = (torch.ones(1, dtype=F64), torch.zeros(1, dtype=F64))
+        t = torch.tensor([0.0, 1.0], dtype=F64)
+        return interface(lambda t, y: (y[1], -rate * y[0]), y0, t, method=method, **keywords)[0][-1].sum()
+
+    rates = torch.tensor([1.0, 2.0], dtype=F64)
+    fixed = torch.func.vmap(lambda rate: last(rate, "rk4"))(rates)
+    assert fixed.tolist() == [float(last(rate, "rk4")) for rate in rates]
+    for method in ("rk4", "dopri5"):
+        by_rate = partial(last, method=method)
+        slope = torch.func.grad(by_rate)(rates[1])
+        tangent = torch.func.jvp(by_rate, (rates[1],), (rates[0],))[1]
+        assert float(tangent) == pytest.approx(float(slope))
+    with pytest.raises(RuntimeError, match=r"inside of torch\.vmap there are none yet: take a fixed grid"):
+        torch.func.vmap(lambda rate: last(rate, "dopri5"))(rates)
+    with pytest.raises(
+        TypeError, match=r"torch\.func can't transform this gradient mode: choose gradient='backprop', or odeint"
+    ):
+        torch.func.grad(lambda rate: last(rate, "rk4", odelib.odeint_adjoint, adjoint_params=(rate,)))(rates[0])
+
+
+# In processes of their own: the run-time type checks of the tests are calls too, and slow ones.
+def printed_by(program):
+    environment = {**os.environ, "PYTHONPATH": str(Path(odelib.__file__).parents[1])}
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    return ran.stdout.splitlines()
+
+
+WAY = """
+import os, sys, warnings, torch, odelib
+root, ways, calls = os.path.dirname(odelib.__file__), [], 0
+
+def solve(**options):
+    t = torch.tensor([0.0, 1.0])
+    return odelib.odeint(lambda t, y: -y, torch.ones(2), t, rtol=1e-3, atol=1e-6, options=options)
+
+def way_to(frame):
+    "The files that lead to a call, one for each change of file."
+    files = []
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(root) and os.path.basename(name) not in files[:1]:
+            files.insert(0, os.path.basename(name))
+        frame = frame.f_back
+    return files
+
+def profile(frame, event, arg):
+    global calls
+    if event == "call" and frame.f_code.co_filename.startswith(root):
+        calls += 1
+        # Who makes something of the tolerance: its value, and the measure of an error.
+        if frame.f_code.co_qualname in ("Adaptive.__post_init__", "Adaptive.repeated", "measure"):
+            ways.append(way_to(frame))
+
+solve()
+sys.setprofile(profile)
+solve()
+sys.setprofile(None)
+print(calls)
+for way in ways[:2]:
+    print(*way)
+print(all(way == ways[1] for way in ways[1:]))
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    solve(max_steps=3)
+print(told[0].filename)
+"""
+
+
+def test_the_way_of_a_tolerance_to_the_controller_is_short():
+    calls, first, second, rest_is_like_it, warned_at = printed_by(WAY)
+    assert first.split() == ["torchdiffeq.py", "adaptive.py"]
+    assert second.split() == ["torchdiffeq.py", "solve.py", "loop.py", "control.py"]
+    assert rest_is_like_it == "True"
+    assert int(calls) <= 250
+    assert warned_at == "<string>"
+
+
+LONG = """
+import torch, torchdiffeq, odelib
+t, options = torch.tensor([0.0, 10.0]), {"step_size": 1e-3}
+for library in (odelib, torchdiffeq):
+    ys = library.odeint(lambda t, y: torch.full_like(y, 0.1), torch.ones(1), t, method="euler", options=options)
+    print(abs(float(ys[-1]) - 2.0))
+"""
+
+
+def test_ten_thousand_steps_in_single_precision_keep_as_many_digits_as_torchdiffeq():
+    ours, theirs = map(float, printed_by(LONG))
+    assert ours <= theirs < 1e-4
