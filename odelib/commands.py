@@ -31,14 +31,14 @@ class Command:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Say what it takes."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what it takes: define add_arguments(parser)")
 
     def check(self, given: argparse.Namespace) -> None:
         """Refuse what cannot be, before anything is done."""
 
     def run(self, given: argparse.Namespace) -> int:
         """Do it, and return the exit code."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does nothing: define run(given), which returns the exit code")
 
     def after_stop(self, given: argparse.Namespace, arguments: Sequence[str]) -> str:
         """What to say to who pressed Ctrl-C."""

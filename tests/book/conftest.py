@@ -34,7 +34,10 @@ def contents():
 
 
 def pytest_generate_tests(metafunc):
-    """A test that asks for ``page_name`` is run for each page."""
+    """A test that asks for ``page_name`` is run for each page, one that asks for ``chapter_name`` for each chapter."""
+    if "chapter_name" in metafunc.fixturenames:
+        chapters = [name for name in contents() if (ROOT / f"{name}.ipynb").exists()]
+        metafunc.parametrize("chapter_name", chapters, scope="module")
     if "page_name" in metafunc.fixturenames:
         metafunc.parametrize("page_name", contents(), scope="module")
 
