@@ -43,6 +43,11 @@ class Book:
         """Read the contents, the chapters and the bibliography."""
         config = yaml.safe_load((root / "_config.yml").read_text())
         self.address = config["html"]["baseurl"] + "book/"
+        moved = config["sphinx"]["config"].get("redirects", {})
+        self.moved = {
+            Path(old).name: new.removesuffix(".html")
+            for old, new in moved.items()
+        }
         parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
         numbered = [p for p in parts if p.get("numbered")]
         files = [
@@ -311,6 +316,17 @@ def still(output: Any) -> Any:
     return output
 
 
+def pointer(new: str, book: Book) -> str:
+    """Return a notebook under an old name, which says where it went."""
+    text = (
+        f"# This notebook has moved\n\nIt is [{new}.ipynb]({new}.ipynb) now; "
+        f"read it as a page: {book.chapter(new)}."
+    )
+    cell = {"cell_type": "markdown", "id": "moved", "metadata": {}}
+    made = {"cells": [{**cell, "source": text}], "metadata": {}}
+    return json.dumps({**made, "nbformat": 4, "nbformat_minor": 5}) + "\n"
+
+
 def main() -> None:
     """Write all editions, and a zip of each."""
     parser = argparse.ArgumentParser(
@@ -329,6 +345,8 @@ def main() -> None:
                 edition(path, book, kind), indent=1, ensure_ascii=False
             )
             (folder / path.name).write_text(text + "\n")
+        for old, new in book.moved.items():
+            (folder / f"{old}.ipynb").write_text(pointer(new, book))
         with zipfile.ZipFile(
             given.out / f"{kind}.zip", "w", zipfile.ZIP_DEFLATED
         ) as pack:

@@ -1,6 +1,6 @@
 """Exercises that answer back: a check names what it measured and gives the hint that fits the symptom.
 
-The exercises of chapter k stand in ``odelib/teaching/checks/chKK.py`` as a tuple ``EXERCISES``. Their right and
+The exercises stand in ``odelib/teaching/checks``, a module for each topic, as a tuple ``EXERCISES``. Their right and
 wrong answers stand with the tests, out of a student's reach.
 """
 
@@ -68,7 +68,7 @@ class Verdict:
 
 @functools.cache
 def exercises() -> dict[str, Exercise]:
-    """Every exercise of the book by name, in the order of the chapters."""
+    """Every exercise of the book by name."""
     from odelib.teaching import checks
 
     found: dict[str, Exercise] = {}

@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -88,3 +89,13 @@ def test_a_button_leads_to_the_edition_or_says_what_is_missing():
     assert "run make address" in nowhere["tooltip"]
     other = {"type": "link", "text": "Repository", "url": "https://github.com/a/b"}
     assert launch.led(other, "book/07-x", "https://github.com/a/b") == other
+
+
+@pytest.mark.parametrize("old", BOOK.moved)
+def test_a_notebook_under_an_old_name_says_where_it_went(old):
+    new = BOOK.moved[old]
+    assert old not in BOOK.chapters
+    assert BOOK.chapters[new]
+    (cell,) = nbformat.reads(editions.pointer(new, BOOK), as_version=4).cells
+    assert f"({new}.ipynb)" in cell.source
+    assert f"{BOOK.address}{new}.html" in cell.source

@@ -67,13 +67,13 @@ def test_the_hamburger_hides_and_shows_the_sidebar_of_a_laptop(opened):
 
 
 def test_the_sidebar_begins_at_its_top(opened):
-    page = opened("book/11-language")
+    page = opened("book/13-language")
     page.wait_for_load_state("load")
     assert page.evaluate("document.querySelector('.bd-sidebar-primary').scrollTop") == 0
 
 
 def test_the_laboratory_is_a_few_tab_stops_away(opened):
-    page = opened("book/11-language")
+    page = opened("book/13-language")
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "Skip to the laboratory":
@@ -86,7 +86,7 @@ def test_the_laboratory_is_a_few_tab_stops_away(opened):
 def test_arrow_keys_turn_the_chapters(opened, site):
     page = opened(CHAPTER)
     page.keyboard.press("ArrowRight")
-    page.wait_for_url(f"{site}/book/08-weight-sharing.html")
+    page.wait_for_url(f"{site}/book/09-weight-sharing.html")
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(f"{site}/{CHAPTER}.html")
     slider = page.locator(".ode-lab input[type=range]").first

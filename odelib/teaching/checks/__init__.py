@@ -1,1 +1,1 @@
-"""The checks of the exercises, one module per chapter, each with a tuple ``EXERCISES``."""
+"""The checks of the exercises, one module for each topic, each with a tuple ``EXERCISES``."""
