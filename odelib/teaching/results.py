@@ -58,15 +58,13 @@ _STEPPING = {
 }
 _SMALL = "--dim 32 --mlp-ratio 2 --epochs 8"
 
-WITH_WEIGHTS = {f"small-{name}": f"{options} {_SMALL} --seed 0" for name, options in _STEPPING.items()}
-"""The runs of which the weights are kept, for `kept_model`: networks of one size that differ in how they step."""
-
-SOLVED = WITH_WEIGHTS | {
+WITH_WEIGHTS = {
     f"small-{name}-seed{seed}": f"{options} {_SMALL} --seed {seed}"
     for name, options in _STEPPING.items()
-    for seed in (1, 2)
+    for seed in range(5)
 }
-"""The same with other seeds too; of these runs it is kept what the networks answer when their equation is solved
+"""Networks of one size that differ in how they step (``studies/PROTOCOL.md`` says what for). Their weights are kept in
+float16, for `kept_model`, and what the networks with these weights answer, also when their equation is solved
 accurately."""
 
 RUNS = (
@@ -81,7 +79,7 @@ RUNS = (
         for name, (intervals, steps, weights) in (_SIX_STEPS | _FEWER_STEPS).items()
         for seed in range(5)
     }
-    | SOLVED
+    | WITH_WEIGHTS
 )
 """Name of each kept run, and the options of ``odelib train`` that make it."""
 
@@ -101,7 +99,7 @@ class KeptRun:
     predictions: Tensor
     """Class given to each test image after the last epoch: int64, (images,)."""
     accurate: Tensor | None
-    """The same when the network's equation is solved accurately, of the runs in ``SOLVED``; else None."""
+    """The same when the network's equation is solved accurately, of the runs in ``WITH_WEIGHTS``; else None."""
     made: dict[str, Any]
     """How it came about: date (UTC), machine, cores, threads, commit, device and versions of the packages."""
 
@@ -194,20 +192,22 @@ def make(name: str) -> KeptRun:
             raise RuntimeError(f"odelib train {options} ended with exit code {code}: nothing was kept")
         config, model = load_run(run)
         data = load_images(config.data)
+        command = f"odelib train {options}"
+        (FOLDER / name).mkdir(parents=True, exist_ok=True)
+        if name in WITH_WEIGHTS:
+            save_pretrained(model.half(), FOLDER / name, {"command": command, "data": config.data})
+            model = kept_model(name)  # the answers are to be those of the weights that are kept
         made = {
-            "command": f"odelib train {options}",
+            "command": command,
             "date": datetime.now(UTC).date().isoformat(),
             "machine": processor(),
             "cores": os.cpu_count(),
             "predictions": _digits(predict(model, data)),
         }
-        if name in SOLVED:
+        if name in WITH_WEIGHTS:
             with swapped(model, "rk4", refine=_accurately(model)):
                 made["accurate"] = _digits(predict(model, data))
-        (FOLDER / name).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / "metrics.jsonl", FOLDER / name / "metrics.jsonl")
-        if name in WITH_WEIGHTS:
-            save_pretrained(model, FOLDER / name, {"command": made["command"], "data": config.data})
         (FOLDER / name / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return kept(name)
 

@@ -13,7 +13,7 @@ from odelib.data import bleu, load_clinc150, load_images, load_multi30k, load_ti
 from odelib.models import ViTConfig
 from odelib.studies import read_study
 from odelib.teaching import results, samples
-from odelib.teaching.results import FOLDER, RUNS, SOLVED, WITH_WEIGHTS, kept, kept_model, main, make
+from odelib.teaching.results import FOLDER, RUNS, WITH_WEIGHTS, kept, kept_model, main, make
 from odelib.training import TrainConfig
 
 TINY = "--train-images 64 --epochs 1 --warmup-epochs 0 --dim 8 --num-heads 1 --intervals 1 --seed 3 --device cpu"
@@ -63,9 +63,9 @@ def test_kept_weights_are_those_of_the_run(name):
 
 
 def test_solutions_are_kept_of_the_runs_that_promise_them():
-    assert {name for name in RUNS if kept(name).accurate is not None} == set(SOLVED)
-    shapes = {(run.accurate.shape, run.accurate.dtype) for run in map(kept, SOLVED)}
-    assert shapes == {(kept("small-euler").predictions.shape, torch.int64)}
+    assert {name for name in RUNS if kept(name).accurate is not None} == set(WITH_WEIGHTS)
+    shapes = {(run.accurate.shape, run.accurate.dtype) for run in map(kept, WITH_WEIGHTS)}
+    assert shapes == {(kept("small-euler-seed0").predictions.shape, torch.int64)}
 
 
 def test_weights_that_are_not_kept_name_the_nearest():
@@ -89,7 +89,6 @@ def workshop(tmp_path, monkeypatch):
 
 
 def test_a_run_with_weights_is_made_whole(workshop, monkeypatch):
-    monkeypatch.setattr(results, "SOLVED", {"tiny": TINY})
     monkeypatch.setattr(results, "WITH_WEIGHTS", {"tiny": TINY})
     run = make("tiny")
     model, data = kept_model("tiny"), load_images("fashion-mnist-subset")
