@@ -28,7 +28,7 @@ key = $(shell cat $(1) | cksum | tr ' ' -)
 CHAPTERS = $(sort $(wildcard book/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fresh book pages notebooks pdf check units test nightly lint types serve execute format address clean
+.PHONY: help setup fresh book pages notebooks pdf check units test seeds nightly lint types serve execute format address clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -84,6 +84,11 @@ units: $(SETUP)
 test: lint types  ## everything: ruff, mypy, nbval over the chapters, the pages in a browser, all tests
 	$(PYTEST) tests/book/test_chapters.py
 	$(PYTEST) tests --ignore tests/book/test_chapters.py
+
+# The shifts follow from SEED, and so from the day: no author has chosen them.
+SHIFTS ?= 3
+seeds: $(SETUP)  ## execute the chapters under other seeds; list the claims that fail and the cells that raise
+	OMP_NUM_THREADS=1 $(PY) tests/book/seeds.py $(CHAPTERS) --shifts $(SHIFTS) --seed $(SEED) --workers $(WORKERS)
 
 # What takes too long for every change. A new check is one more name here, and a target for it.
 NIGHTLY = seeds oldest python-3.12 python-3.13

@@ -132,3 +132,19 @@ def _chosen(notebook: NotebookNode) -> Iterator[float]:
             shown = [match["display"] for match in FORMULA.finditer(text) if match["display"]]
             yield from (_value(number) for code in quoted for number in NUMBER.findall(code))
             yield from (_value(number) for formula in shown for number in NUMBER.findall(formula) if "." in number)
+
+
+def words(notebook: NotebookNode) -> int:
+    """Count the words of the main text: Markdown without code, mathematics, exercises and solutions.
+
+    What folds counts, and so do titles and tables; a number or a reference that the page fills in is one word.
+    """
+    count = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            text, _ = _split(cell.source)
+            text = ROLE.sub(" word ", text)
+            for pattern in (OPTION, FORMULA, LINK, CODE, ENUMERATOR):
+                text = pattern.sub(" ", text)
+            count += len(re.findall(r"[^\W\d_][\w'’-]*|\d[\d.,]*", text))
+    return count

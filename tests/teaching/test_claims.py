@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from odelib.teaching import _display, claims
 from odelib.teaching.claims import ClaimFailed, claim, format_number, report
@@ -143,3 +144,74 @@ def test_a_claim_over_seeds_says_over_how_many(capsys):
     assert capsys.readouterr().out == "claim kept: 0.900, above 0.5, over 5 seeds: holds\n"
     with pytest.raises(ValueError, match="at least 1, got 0"):
         claim("kept", 0.9, above=0.5, seeds=0)
+
+
+SAMPLE = [0.21, 0.35, 0.29, 0.48, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"above": 0.2}, "0.21 to 0.48, above 0.2 in each, over 5 seeds"),
+        ({"above": 0.2, "of": "all"}, "0.21 to 0.48, above 0.2 in each, over 5 seeds"),
+        ({"below": 0.41, "of": 4}, "4 of 5, below 0.41 in at least 4 of 5, over 5 seeds"),
+        ({"below": 0.45, "of": 3}, "4 of 5, below 0.45 in at least 3 of 5, over 5 seeds"),
+        ({"expected": 0.3, "tolerance": 0.2}, "0.21 to 0.48, expected 0.3 ± 0.2 in each, over 5 seeds"),
+        (
+            {"above": 0.2, "of": "mean", "digits": 2},
+            "0.35 (0.22 to 0.47), above 0.2 for the mean, with its 95 % interval, over 5 seeds",
+        ),
+        ({"above": 0.2, "unit": "s", "seeds": 2}, "0.21 to 0.48 s, above 0.2 s in each, over 2 seeds"),
+    ],
+)
+@pytest.mark.parametrize("kind", [list, tuple, torch.tensor, np.array])
+def test_a_sample_is_claimed_as_a_sample(said, line, kind, capsys):
+    claim("spread", kind(SAMPLE), **{"digits": 2, **said})
+    assert f"claim spread: {line}: holds\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"above": 0.21},  # strict
+        {"above": 0.3, "of": 4},
+        {"above": 0.23, "of": "mean"},  # the mean is 0.35, but its interval begins at 0.22
+        {"below": 0.47, "of": "mean"},
+        {"expected": 0.3, "tolerance": 0.1},
+    ],
+)
+def test_a_false_claim_about_a_sample_shows_the_sample(said):
+    with pytest.raises(ClaimFailed, match=r"measured 0\.21.*0\.48"):
+        claim("spread", SAMPLE, **said)
+
+
+def test_a_sample_with_a_nan_is_no_evidence():
+    for of in ("all", "mean", 3):
+        with pytest.raises(ClaimFailed):
+            claim("spread", [0.5, math.nan, math.nan], above=0, of=of)
+
+
+def test_the_interval_of_a_mean_is_students():
+    low, high = map(float, stats.t.interval(0.95, 4, loc=np.mean(SAMPLE), scale=stats.sem(SAMPLE)))
+    claim("edge", SAMPLE, above=low - 1e-9, of="mean")
+    claim("edge", SAMPLE, below=high + 1e-9, of="mean")
+    for bound in ({"above": low + 1e-9}, {"below": high - 1e-9}):
+        with pytest.raises(ClaimFailed):
+            claim("edge", SAMPLE, **bound, of="mean")
+
+
+@pytest.mark.parametrize("of", [0, 6])
+def test_a_statement_of_no_sample_is_refused(of):
+    with pytest.raises(ValueError, match="of must be all, mean or 1 to 5"):
+        claim("spread", SAMPLE, above=0, of=of)
+    with pytest.raises(ValueError, match="is about a sample"):
+        claim("one", 1.0, above=0, of="all")
+
+
+def test_the_spread_of_a_sample_is_quoted(capsys):
+    report("spread", SAMPLE, digits=2, unit="%")
+    report("alike", [1.001, 1.002], digits=2)
+    report("whole", torch.tensor([3, 12]))
+    assert capsys.readouterr().out == "spread: 0.21 to 0.48 %\nalike: 1.0\nwhole: 3 to 12\n"
+    with pytest.raises(ValueError, match="finite"):
+        report("spread", [1.0, math.inf])
