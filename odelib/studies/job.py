@@ -118,6 +118,8 @@ def _run(job: Job, folder: Path) -> None:
     head, _ = read_metrics(run)
     last = result.chosen
     metrics = {"test_accuracy": last.test_accuracy, "test_loss": last.test_loss, "train_loss": last.train_loss}
+    if last.validation_accuracy is not None and last.validation_loss is not None:
+        metrics |= {"validation_accuracy": last.validation_accuracy, "validation_loss": last.validation_loss}
     start = time.perf_counter()
     metrics |= result.scores()
     swaps = {name: _swapped(result, options) for name, options in job.swaps.items()}

@@ -32,13 +32,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from odelib.data import DATA_SETS, is_own
+from odelib.data import DATA_SETS, IMAGE_SETS, is_own
 from odelib.names import choose
 from odelib.solvers import step_rule
 from odelib.training.config import TrainConfig
 from odelib.training.options import YamlFile, check_options, merge, typed
 
-METRICS = {"test_accuracy": True, "test_loss": False, "bleu": True}
+METRICS = {
+    "test_accuracy": True,
+    "test_loss": False,
+    "bleu": True,
+    "validation_accuracy": True,
+    "validation_loss": False,
+}
 """What variants are compared by, and whether more of it is better."""
 
 EQUAL = ("parameters", "field evaluations", "FLOPs")
@@ -160,6 +166,12 @@ def _check_runs(study: Study, path: Path) -> None:
                 config = TrainConfig.from_dict(checked, _sizes(checked))
                 if config.data not in DATA_SETS and is_own(config.data) and not Path(config.data).exists():
                     raise ValueError(f"there is no {config.data}: check the path of the data")
+                images = config.data in IMAGE_SETS
+                if setting.metric.startswith("validation") and images and not config.validation:
+                    raise ValueError(
+                        f"the metric is {setting.metric}, but no training image is kept for validation: say which share, "
+                        "as in `validation: 0.2`"
+                    )
                 if setting.metric == "bleu" and config.data != "multi30k":
                     raise ValueError(
                         f"the metric is bleu, but {config.data} has no translations: choose another metric"

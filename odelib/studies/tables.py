@@ -11,7 +11,13 @@ from odelib.studies.statistics import Summary, difference, holm, summary
 from odelib.studies.study import METRICS, Study
 from odelib.studies.verdicts import held_equal
 
-UNITS = {"test_accuracy": ("test accuracy in %", 100.0), "test_loss": ("test loss in nats", 1.0), "bleu": ("BLEU", 1.0)}
+UNITS = {
+    "test_accuracy": ("test accuracy in %", 100.0),
+    "test_loss": ("test loss in nats", 1.0),
+    "bleu": ("BLEU", 1.0),
+    "validation_accuracy": ("validation accuracy in %", 100.0),
+    "validation_loss": ("validation loss in nats", 1.0),
+}
 """What a table says a metric is in, and the factor to that unit."""
 
 

@@ -96,7 +96,7 @@ def paragraph(verdict: Verdict) -> str:
     names = f"`{claim.better}` and `{claim.than}`"
     if not comparison.gains:
         return f"Undecided: {names} share no seed in `{comparison.setting}` yet."
-    gain, unit = comparison.gain, 100.0 if comparison.metric == "test_accuracy" else 1.0
+    gain, unit = comparison.gain, 100.0 if comparison.metric.endswith("accuracy") else 1.0
     points = " points" if unit == 100.0 else ""
     how = "higher" if METRICS[comparison.metric] else "lower"
     size = (
