@@ -15,7 +15,7 @@ from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.checks import check_finite, check_rule, check_times, readable
 from odelib.solvers.errors import SolverError, warn
 from odelib.solvers.events import Event, sorted_crossings, with_gradient
-from odelib.solvers.field import Clamped, Field, InUnitTime, Tree, is_split, terms_of
+from odelib.solvers.field import Clamped, Field, InUnitTime, Tree, is_random, is_split, terms_of
 from odelib.solvers.gradients import Adjoint, Backprop, Checkpoint, Gradient, gradient_mode, parameters_of
 from odelib.solvers.gradients.adjoint import SolveAdjoint
 from odelib.solvers.gradients.checkpoint import Replay
@@ -25,7 +25,7 @@ from odelib.solvers.grid import Grid
 from odelib.solvers.loop import Callbacks, Problem, Taken, follow, march
 from odelib.solvers.outputs import Collector, Mark, Outputs
 from odelib.solvers.per_sample import solve_per_sample
-from odelib.solvers.randomness import Draws
+from odelib.solvers.randomness import Draws, random_state, same
 from odelib.solvers.reversible import Reversible
 from odelib.solvers.solution import Solution, Stats
 from odelib.solvers.state import State, Structure, leaves_of, like, stacked
@@ -203,7 +203,17 @@ class _Solver:
             strategy = SolveAdjoint(self.mode, back or problem, *recorded)
         else:
             strategy = StepBack(*recorded)
+        # A function may use a tensor later that its first value did not depend on; only the graphs of all steps tell.
+        # A module holds what it depends on.
+        self.counts.suspects = self.given is not None and self.strict
+        before = random_state(leaves)
         flat = Solve.apply(strategy, *leaves, *parameters)
+        if not (strategy.draws_again or is_random(problem.field) or same(before, random_state(leaves))):
+            self._tell(
+                f"the field, or a callback, drew random numbers, which gradient={self.mode!r} cannot draw again alike "
+                "with these steps, so that the gradient would be of another field: call eval(), draw in a RandomField, "
+                "or take 'checkpoint' with a number of steps"
+            )
         return [like(y0, flat[i : i + len(leaves)]) for i in range(0, len(flat), len(leaves))]
 
     def _missing(
@@ -212,10 +222,14 @@ class _Solver:
         sentence, captures = missing_among((*parameters, *state), slopes, since)
         # Of a function, one value does not tell what the others reach to; a module holds what it depends on.
         self.counts.captures |= captures or self.given is not None
-        if sentence is not None and self.strict:
-            raise ValueError(sentence)
         if sentence is not None:
-            warn(sentence)
+            self._tell(sentence)
+
+    def _tell(self, sentence: str) -> None:
+        """Refuse what gives wrong gradients; torchdiffeq lets it pass, so its door warns."""
+        if self.strict:
+            raise ValueError(sentence)
+        warn(sentence)
 
     def _march(self, problem: Problem, y: State, steps: int) -> list[State]:
         """Go the fastest way over equal steps; it compiles without a break."""

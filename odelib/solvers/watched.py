@@ -12,6 +12,8 @@ from odelib.solvers.stiffness import StiffnessWatch
 
 Traced = Callable[[Sequence[Tensor], Sequence[Tensor], Any], object]
 
+_LOOKS = 3
+
 
 class Counts:
     """What a solve has cost so far; see `odelib.solvers.Stats`."""
@@ -20,6 +22,7 @@ class Counts:
         self.nfe = 0.0
         self.steps = self.accepted = 0
         self.captures = False  # whether the field's graph reaches to nodes that were made before the solve
+        self.suspects = False  # whether each step's graph is looked through for a tensor that nobody named
         self.sizes: list[float] = []
         self.watch = StiffnessWatch()
 
@@ -28,8 +31,9 @@ class Watched(Wrapped):
     """A field, or one of its terms, under watch.
 
     The first value is compared with the state. A field may fill one tensor anew at each call, with ``out=`` or by a
-    CUDA graph; the stages of a step would then all be the last one. So the first value is handed out as a copy, and if
-    the second one lies in the same memory, all others are.
+    CUDA graph, or two of them by turns; the stages of a step would then all be the last one. So the first two values are
+    handed out as copies, and if one of the first three lies in the memory of another, all others are. Three buffers by
+    turns are beyond that.
 
     Args:
         field: The field.
@@ -43,7 +47,8 @@ class Watched(Wrapped):
     def __init__(self, field: Field, counts: Counts, traced: Traced | None = None, share: float = 1.0) -> None:
         super().__init__(field)
         self.counts, self.traced, self.share = counts, traced, share
-        self._seen: Any = None
+        self._seen: list[Any] = []  # the memory of its first values
+        self._looks = 0
         self._copies: bool | None = None  # not known yet
         self._terms: list[Watched] = []
 
@@ -92,27 +97,27 @@ class Watched(Wrapped):
     def _looked_at(self, y: Any, dy: Any) -> Any:
         if self._copies:
             return _copied(dy)
-        if self._seen is None:
+        if not self._seen:
             check_results(y, dy)
             if is_transformed() or any(leaf.requires_grad for leaf in leaves_of(dy)):
                 # Autograd refuses out= itself.
                 self._copies = False
                 return dy
-            self._seen = dy
-            return _copied(dy)
-        pairs = zip(leaves_of(dy), leaves_of(self._seen), strict=True)
-        self._copies = not is_transformed() and any(_memory(new) == _memory(old) for new, old in pairs)
-        self._seen = None
-        return _copied(dy) if self._copies else dy
+        new = [leaf.untyped_storage() for leaf in leaves_of(dy) if leaf.numel()]  # an empty one is never overwritten
+        old = {storage._cdata for storage in self._seen}
+        self._looks += 1
+        if any(storage._cdata in old for storage in new):
+            self._copies, self._seen = True, []
+        elif self._looks == _LOOKS:
+            self._copies, self._seen = False, []
+            return dy
+        else:
+            self._seen += new  # held, so that no other tensor gets their memory meanwhile
+        return _copied(dy)
 
 
 def _copied(dy: Any) -> Any:
     return dy.clone() if isinstance(dy, Tensor) else tuple(leaf.clone() for leaf in dy)
-
-
-def _memory(leaf: Tensor) -> object:
-    # Of an empty tensor there is nothing to be overwritten.
-    return leaf.untyped_storage()._cdata if leaf.numel() else object()
 
 
 def check_results(y: Any, dy: Any) -> None:

@@ -18,7 +18,9 @@ def test_the_same_field_is_drawn_again_for_a_step():
     draws, y = Draws(Noise(), record=True), torch.zeros(3)
     first = [draws.next(y)(0.0, y) for _ in range(4)]
     between = torch.get_rng_state()
-    assert all(torch.equal(draws.again(step, y)(0.0, y), first[step]) for step in (2, 0, 3, 1))
+    for step in (2, 0, 3, 1):
+        with draws.again(step, y) as field:
+            assert torch.equal(field(0.0, y), first[step])
     assert torch.equal(torch.get_rng_state(), between)
     assert not torch.equal(first[0], first[1])
 
@@ -27,12 +29,14 @@ def test_what_was_not_recorded_cannot_be_drawn_again():
     draws = Draws(Noise())
     draws.next(torch.zeros(1))
     with pytest.raises(ValueError, match="these draws were not recorded: make them with record=True"):
-        draws.again(0, torch.zeros(1))
+        draws.again(0, torch.zeros(1)).__enter__()
 
 
 def test_a_field_without_randomness_is_always_the_same():
     draws = Draws(torch.neg, record=True)
-    assert draws.next(torch.zeros(1)) is draws.again(7, torch.zeros(1)) is torch.neg
+    assert draws.next(torch.zeros(1)) is torch.neg
+    with draws.again(0, torch.zeros(1)) as field:
+        assert field is torch.neg
 
 
 def test_a_rejected_step_is_tried_again_with_the_same_draw():

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from torch.utils import _pytree as pytree
@@ -26,6 +28,11 @@ def one_buffer(like=Y0):
     return lambda t, y: torch.neg(y, out=out)
 
 
+def buffers_by_turns():
+    out, turn = [torch.empty_like(Y0), torch.empty_like(Y0)], itertools.count()
+    return lambda t, y: torch.neg(y, out=out[next(turn) % 2])
+
+
 def two_views_of_one_buffer():
     out = torch.empty(6, dtype=F64)
 
@@ -48,6 +55,7 @@ def summed(shared):
 @pytest.mark.parametrize("rule", [*TABLEAUS, "reversible(heun)"])
 def test_a_buffer_that_is_used_again_changes_nothing_with_any_rule(rule):
     assert same(lambda t, y: -y, one_buffer(), Y0, rule=rule, steps=2)
+    assert same(lambda t, y: -y, buffers_by_turns(), Y0, rule=rule, steps=2)
     assert same(lambda t, y: (-y[0], 0.5 * y[1]), two_views_of_one_buffer(), PAIR, rule=rule, steps=1)
     if step_rule(rule).error_order:
         assert same(lambda t, y: -y, one_buffer(), Y0, rule=rule, steps=LOOSE)

@@ -51,7 +51,7 @@ class AdjointField:
         parameters: The tensors that the field depends on.
         in_state: Whether the parameters' integral is part of the state: (y, a, q), dq/dt = -(df/dtheta)^T a.
         sums: Where the integral of all steps is summed up; None where steps can be rejected: then each has its own.
-        captures: Whether the field's graph reaches to what was made before the solve.
+        counts: What is known of the field's graph.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class AdjointField:
         parameters: tuple[Tensor, ...],
         in_state: bool,
         sums: Sums | None,
-        captures: bool,
+        counts: Counts,
     ) -> None:
-        self.field, self.parameters, self.in_state, self.captures = field, parameters, in_state, captures
+        self.field, self.parameters, self.in_state, self.counts = field, parameters, in_state, counts
         self.single, self.count = isinstance(form, Tensor), len(leaves_of(form))
         self.own = sums is None
         self.sums = Sums(parameters) if sums is None else sums
@@ -89,7 +89,7 @@ class AdjointField:
         y = [leaf.detach().requires_grad_() for leaf in state[:count]]
         with torch.enable_grad():
             slope: Any = leaves_of(self.field(t, y[0] if self.single else tuple(y)))
-        found = vjp(slope, [*y, *self.parameters], adjoint, self.captures)
+        found = vjp(slope, [*y, *self.parameters], adjoint, self.counts)
         back = [torch.zeros_like(leaf) if g is None else -g for g, leaf in zip(found[:count], y, strict=True)]
         out = [leaf.detach() for leaf in slope] + back
         if self.in_state:
@@ -221,8 +221,7 @@ class SolveAdjoint(Recorded):
         """Return the adjoint at ``stop``; add the parameters' integral over the interval to ``sums``."""
         count = len(adjoint)
         into = None if isinstance(self.back.steps, Adaptive) else sums
-        captures = self.counts.captures
-        field = AdjointField(self.back.field, self.form, self.parameters, self.in_state, into, captures)
+        field = AdjointField(self.back.field, self.form, self.parameters, self.in_state, into, self.counts)
         state = (*(leaf.detach() for leaf in leaves_of(y)), *adjoint)
         if self.in_state:
             state = (*state, *(torch.zeros_like(p) for p in self.parameters))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from odelib.names import choose
+from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
 from odelib.solvers.loop import Problem, Taken, follow
 from odelib.solvers.outputs import Collector, Mark, Outputs, state_at
@@ -20,7 +21,8 @@ from odelib.solvers.watched import Counts
 class Checkpoint:
     """Keep states, take the steps again on the way back: the same gradient, about a third more time.
 
-    Griewank and Walther 2000 (doi 10.1145/347837.347846) study the best placing of the states.
+    Buffers that a field writes, as the running statistics of ``nn.BatchNorm1d``, are written on both ways, as they are
+    with ``torch.utils.checkpoint``. Griewank and Walther 2000 (doi 10.1145/347837.347846) study the best placing of the states.
 
     Attributes:
         segments: How many states are kept: None for one per step, "sqrt" for about the root of their number, or a
@@ -58,6 +60,11 @@ class Recorded:
         self.outputs = outputs
         self.path: list[tuple[float, float, float]] = []
 
+    @property
+    def draws_again(self) -> bool:
+        """Whether what the field draws by itself, as ``nn.Dropout`` does, is drawn again alike on the way back."""
+        return False
+
     def forward(self, y0: State) -> list[State]:
         """Solve without a graph, keep what `keep` says, return the outputs."""
         seen = Collector(self.problem, self.outputs, self.keep)
@@ -69,22 +76,6 @@ class Recorded:
     def keep(self, number: int, taken: Taken) -> None:
         """Note a step."""
         self.path.append((taken.t, taken.h, taken.end))
-
-    def again(self, number: int, y: State, carry: Any, before: Any) -> tuple[Taken, Any]:
-        """Take a step again from state ``y``; return it, and its field as it was drawn.
-
-        Args:
-            number: Its number.
-            y: State at its beginning.
-            carry: What the step before it left, if anything is known of that.
-            before: The drawn field of the step before it, likewise.
-        """
-        t, h, end = self.path[number]
-        rule, held = self.problem.rule, self.draws.again(number, y)
-        seen = self.problem.within(held, t, h, end, y)
-        if held is not before or self.problem.is_jump(t):
-            carry = rule.init(seen, t, y, carry)
-        return Taken(rule, seen, t, h, end, y, carry, rule.step(seen, t, h, y, carry), self.problem.interpolation), held
 
 
 class Replay(Recorded):
@@ -113,6 +104,11 @@ class Replay(Recorded):
             total = self.problem.steps * (len(self.problem.times) - 1)
             self.stride = math.ceil(total / mode.segments)
 
+    @property
+    def draws_again(self) -> bool:
+        """On a fixed grid. Adaptive steps and events evaluate the field where no step is taken again."""
+        return not isinstance(self.problem.steps, Adaptive) and not self.problem.events
+
     def keep(self, number: int, taken: Taken) -> None:
         """Note a step, and its state if a segment begins here."""
         super().keep(number, taken)
@@ -140,7 +136,7 @@ class Replay(Recorded):
             for number, state in wanted:
                 heads = [*heads, *leaves_of(state)]
                 tails = [*tails, *grads[number]]
-            found = vjp(heads, [*start, *self.parameters], tails, self.counts.captures)
+            found = vjp(heads, [*start, *self.parameters], tails, self.counts)
             bar = list(found[:count])
             sums.add(found[count:])
             # Not to be kept while the next segment is taken.
@@ -153,8 +149,15 @@ class Replay(Recorded):
         """Take some steps again; return the last state, and the outputs on the way with their numbers."""
         carry = held = None
         wanted: list[tuple[int, State]] = []
+        problem, rule = self.problem, self.problem.rule
         for number in steps:
-            taken, held = self.again(number, y, carry, held)
-            wanted += [(i, state_at(taken, mark)) for i, mark in marks.get(number, ())]
-            y, carry = taken.y1, taken.step.carry
+            t, h, end = self.path[number]
+            with self.draws.again(number, y) as drawn:
+                field = problem.within(drawn, t, h, end, y)
+                if drawn is not held or problem.is_jump(t):
+                    carry = rule.init(field, t, y, carry)
+                step = rule.step(field, t, h, y, carry)
+                taken = Taken(rule, field, t, h, end, y, carry, step, problem.interpolation)
+                wanted += [(i, state_at(taken, mark)) for i, mark in marks.get(number, ())]
+            y, carry, held = step.y1, step.carry, drawn
         return y, wanted

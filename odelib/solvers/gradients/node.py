@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from odelib.solvers.field import Field, is_split, terms_of
 from odelib.solvers.state import State, leaves_of, like
 from odelib.solvers.times import without_derivative
+from odelib.solvers.watched import Counts
 
 _SECOND = "second derivatives are known in gradient='backprop' only: choose it, or differentiate once"
 
@@ -19,6 +20,10 @@ class WayBack(Protocol):
     """A way to solve and to come back."""
 
     form: State
+
+    @property
+    def draws_again(self) -> bool:
+        """Whether what the field draws by itself is drawn again alike on the way back."""
 
     def forward(self, y0: State) -> list[State]:
         """Solve without a graph and return the outputs."""
@@ -94,18 +99,20 @@ def _autocast(device: str) -> dict[str, Any] | None:
 
 
 def vjp(
-    outputs: Sequence[Tensor], inputs: Sequence[Tensor], grads: Sequence[Tensor | None], retain: bool
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], grads: Sequence[Tensor | None], counts: Counts
 ) -> tuple[Tensor | None, ...]:
     """Return sum_i grads_i^T d outputs_i / d inputs; None for an input that no output depends on.
 
-    ``retain`` says that the graph may reach beyond this step, to what was computed once from a parameter before the
+    ``counts.captures`` says that the graph may reach beyond this step, to what was computed once from a parameter before the
     solve: that part is needed for the other steps too. The step's own part goes with its outputs, but not before.
     """
     live = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
     if not live:
         return (None,) * len(inputs)
     heads, tails = zip(*live, strict=True)
-    return torch.autograd.grad(heads, inputs, tails, retain_graph=retain, allow_unused=True)
+    if counts.suspects and (sentence := missing_among(inputs, heads, None)[0]) is not None:
+        raise ValueError(sentence)
+    return torch.autograd.grad(heads, inputs, tails, retain_graph=counts.captures, allow_unused=True)
 
 
 def zeros_if_none(grads: Sequence[Tensor | None], leaves: Sequence[Tensor]) -> list[Tensor]:

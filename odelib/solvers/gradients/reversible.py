@@ -38,7 +38,8 @@ class StepBack(Recorded):
             for i, mark in here:
                 if mark.time == end:
                     by_y = added(by_y, grads[i])
-            held = problem.within(self.draws.again(number, y), t, h, end, y)
+            with self.draws.again(number, y) as drawn:
+                held = problem.within(drawn, t, h, end, y)
             y, carry, by_y, by_carry = rule.pull_back(held, t, h, y, carry, by_y, by_carry, self.pull)
             inside = [(i, mark) for i, mark in here if mark.time != end]
             if inside:
@@ -81,7 +82,7 @@ class StepBack(Recorded):
         heads = [tensor for result in results for tensor in _tensors(result)]
         tails = [gradient for part in gradients for gradient in part]
         flat = [tensor for part in each for tensor in part]
-        found = list(vjp(heads, [*flat, *self.parameters], tails, self.counts.captures))
+        found = list(vjp(heads, [*flat, *self.parameters], tails, self.counts))
         self.sums.add(found[len(flat) :])
         rest = iter(found)
         return pytree.tree_map(_detached, results), [[next(rest) for _ in part] for part in each]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from odelib.solvers import Adaptive, Checkpoint, Grid, RandomField, solve
+from odelib.solvers import Adaptive, Checkpoint, Event, Grid, RandomField, Sum, solve
 
 
 class Swirl(nn.Module):
@@ -41,6 +41,50 @@ def test_randomness_is_drawn_again_alike(segments, steps):
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
     torch.testing.assert_close(found[1][2:], found[0][2:], rtol=1e-5, atol=1e-5)
+
+
+def dropping():
+    """A field that is no `RandomField`: it drops other entries at each evaluation."""
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Dropout(0.5)).double()
+
+
+@pytest.mark.parametrize("segments", [None, "sqrt", 2])
+@pytest.mark.parametrize("rule", ["rk4", "dopri5", "strang(heun)"])
+@pytest.mark.parametrize("steps", [3, Grid(step_size=0.15), Grid(step_size=0.15, interpolation="cubic")], ids=str)
+def test_what_a_field_draws_by_itself_is_drawn_again_alike(segments, rule, steps):
+    found, net = [], dropping()
+    field = Sum(lambda t, y: net(y), lambda t, y: -y)
+    for mode in ("backprop", Checkpoint(segments)):
+        y0 = torch.ones(4, 3, dtype=torch.float64, requires_grad=True)
+        torch.manual_seed(3)
+        ys = solve(
+            field, y0, (0.0, 0.4, 1.0), rule=rule, steps=steps, gradient=mode, parameters=[*net.parameters()]
+        ).ys
+        after = torch.get_rng_state()
+        found.append((ys.detach(), *torch.autograd.grad(ys.square().sum(), (y0, *net.parameters()))))
+        assert torch.equal(torch.get_rng_state(), after)
+    assert found[0][1].abs().max() > 1e-2
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gradient": "adjoint"},
+        {"gradient": "reversible"},
+        {"gradient": "checkpoint", "steps": Adaptive()},
+        {"gradient": "checkpoint", "events": Event(lambda t, y: y.sum())},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_drawn_again_alike_is_refused(options):
+    net, y0 = dropping(), torch.ones(4, 3, dtype=torch.float64, requires_grad=True)
+    options |= {"parameters": [*net.parameters()]}
+    with pytest.raises(ValueError, match=r"drew random numbers, which gradient=.* cannot draw again alike .*: call ev"):
+        solve(lambda t, y: net(y) * (t <= 0.1), y0, (0.0, 1.0), **options)
+    net.eval()
+    solve(lambda t, y: net(y) * (t <= 0.1), y0, (0.0, 1.0), **options).ys.sum().backward()
 
 
 def test_randomness_is_drawn_again_alike_on_the_way_back_of_a_reversible_step():

@@ -158,6 +158,15 @@ def test_a_tensor_that_is_missing_is_refused(make, mode):
         solve(field, Y0.clone().requires_grad_(), (0.0, 1.0), gradient=mode, parameters=())
 
 
+@pytest.mark.parametrize("mode", ["checkpoint", "adjoint", "reversible"])
+def test_a_tensor_that_is_missing_and_used_later_is_refused_on_the_way_back(mode):
+    w, k = leaf(2, 2), leaf(2, 2)
+    y0 = Y0.clone().requires_grad_()
+    ys = solve(lambda t, y: y @ (k if t > 0.5 else w), y0, (0.0, 1.0), steps=4, gradient=mode, parameters=[w]).ys
+    with pytest.raises(ValueError, match="requires a gradient and is not among its parameters, so it gets none: add"):
+        ys.sum().backward()
+
+
 def test_a_missing_tensor_is_found_deep_in_a_graph():
     weights = [torch.ones(3, requires_grad=True) for _ in range(40)]
     x = torch.ones(3)
