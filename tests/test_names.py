@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 
 from odelib.names import check_keys, choose
@@ -13,6 +15,14 @@ def test_an_unknown_name_gets_one_sentence_with_the_nearest():
     ) as e:
         choose("eular", ("rk4", "euler"), "step rule")
     assert "\n" not in str(e.value)
+
+
+def test_where_no_name_is_near_none_is_suggested():
+    for name in ("", "x", " "):
+        with pytest.raises(ValueError, match=rf"^unknown step rule '{name}': none is near \(valid: rk4, euler\)"):
+            choose(name, ("rk4", "euler"), "step rule")
+    with pytest.raises(TypeError, match="the step rule is 3: give a name, one of rk4, euler"):
+        inspect.unwrap(choose)(3, ("rk4", "euler"), "step rule")
 
 
 def test_no_options_at_all():

@@ -11,11 +11,11 @@ from odelib.layers.context import EMPTY, Context, ContextField, check_reads
 from odelib.layers.field import TransformerField
 from odelib.layers.schedule import DepthSchedule
 from odelib.layers.scheduled import Scaled, Scheduled, ScheduledSplit, places_of
-from odelib.names import choose
 from odelib.solvers import (
     GRADIENTS,
     Adaptive,
     Field,
+    Gradient,
     RandomField,
     SplitField,
     StepRule,
@@ -25,6 +25,7 @@ from odelib.solvers import (
     step_rule,
     terms_of,
 )
+from odelib.solvers.gradients import gradient_mode
 
 
 class DepthBlock(nn.Module):
@@ -41,12 +42,14 @@ class DepthBlock(nn.Module):
         learn_step_size: Whether each interval has a step size of its own that is learned: the schedule's times a
             positive factor, which starts at 1. The factor scales the field, and the grid stays as it is.
         steps: Choose the steps in each interval by the error that the rule estimates. None: the schedule's steps.
-        gradient: How the solution is differentiated, one of `odelib.solvers.GRADIENTS`. Values are the same in all
-            modes but "reversible", which integrates by a reversible rule made from the given one.
+        gradient: How the solution is differentiated, one of `odelib.solvers.GRADIENTS`, or `Checkpoint` or `Adjoint`
+            with options. Values are the same in all modes but "reversible", which integrates by a reversible rule made
+            from the given one.
 
     Raises:
         ValueError: The number of fields is not the number of weight sets, fields of different parameters came for
             weights that depend on time, or a rule without error estimate came with `Adaptive` steps.
+        TypeError: The fields are no modules, or another argument is of another type.
     """
 
     def __init__(
@@ -57,9 +60,13 @@ class DepthBlock(nn.Module):
         *,
         learn_step_size: bool = False,
         steps: Adaptive | None = None,
-        gradient: str = "backprop",
+        gradient: str | Gradient = "backprop",
     ) -> None:
         super().__init__()
+        if not isinstance(schedule, DepthSchedule):
+            raise TypeError(f"the schedule is {schedule!r}: give a DepthSchedule(intervals, steps, step_size)")
+        if not all(isinstance(field, nn.Module) for field in fields):
+            raise TypeError(f"the fields are {fields!r}: give modules with forward(t, x), one per weight set")
         if len(fields) != schedule.weight_sets:
             raise ValueError(
                 f"{len(fields)} fields came for {schedule.intervals} intervals: give one field per interval"
@@ -75,7 +82,7 @@ class DepthBlock(nn.Module):
         self.rule = step_rule(rule)
         self.schedule = schedule
         self.steps = _checked(steps, self.rule, schedule)
-        self.gradient = choose(gradient, GRADIENTS, "gradient mode")
+        self.gradient = _plain(gradient)
         self._spent = 0.0
         self.log_scale = nn.Parameter(torch.zeros(schedule.intervals)) if learn_step_size else None
 
@@ -104,7 +111,7 @@ class DepthBlock(nn.Module):
         *,
         refine: int = 1,
         steps: int | Adaptive | None = None,
-        gradient: str | None = None,
+        gradient: str | Gradient | None = None,
     ) -> None:
         """Change how the same fields are integrated; the weights and the time interval stay.
 
@@ -122,11 +129,14 @@ class DepthBlock(nn.Module):
         if isinstance(steps, Adaptive):
             adaptive = steps
         elif steps is not None:
-            adaptive, schedule = None, replace(schedule, steps=steps, step_size=schedule.length / max(steps, 1))
+            _ = replace(schedule, steps=steps)  # raises where it is no number of steps
+            adaptive, schedule = None, replace(schedule, steps=steps, step_size=schedule.length / steps)
+        if isinstance(refine, bool) or not isinstance(refine, int):
+            raise TypeError(f"refine is {refine!r}: give a whole number of steps for each present one")
         if refine < 1:
             raise ValueError(f"refine is {refine}: take at least 1 step in place of each present one")
         new = self.rule if rule is None else step_rule(rule)
-        mode = self.gradient if gradient is None else choose(gradient, GRADIENTS, "gradient mode")
+        mode = self.gradient if gradient is None else _plain(gradient)
         self.steps, self.rule, self.gradient = _checked(adaptive, new, schedule), new, mode
         self.schedule = replace(schedule, steps=schedule.steps * refine, step_size=schedule.step_size / refine)
 
@@ -207,9 +217,20 @@ class DepthBlock(nn.Module):
         return [*tensors, field.scale] if isinstance(field, Scaled) else tensors
 
 
+def _plain(gradient: str | Gradient) -> str | Gradient:
+    """Return the name of a gradient mode, if it has one."""
+    mode = gradient_mode(gradient)
+    return next((name for name, known in GRADIENTS.items() if known == mode), mode)
+
+
 def _checked(steps: Adaptive | None, rule: StepRule, schedule: DepthSchedule) -> Adaptive | None:
     if steps is None:
         return None
+    if not isinstance(steps, Adaptive):
+        raise TypeError(
+            f"steps is {steps!r}: give Adaptive(...), or None; a number of steps is the schedule's, as in "
+            "DepthSchedule(intervals, steps=3), or swap's"
+        )
     if rule.error_order is None:
         raise ValueError(
             f"the step rule {rule.name!r} estimates no error by which steps could be chosen: "

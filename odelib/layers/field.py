@@ -69,7 +69,7 @@ class Term(nn.Module, RandomField):
         """Return the term of attention, with the same parameters, in a context."""
         return with_parts(self, sublayer=self.sublayer.bind(context))  # type: ignore[operator]
 
-    def draw(self, y: Tensor) -> "Term":  # type: ignore[override]  # the state of this field is a tensor
+    def draw(self, y: Tensor) -> "Term":
         """Return the term, with the same parameters, with the entries drawn that it drops: itself, if it drops none."""
         if not self.training or self.dropout == self.drop_path == 0.0:
             return self
@@ -183,7 +183,7 @@ class TransformerField(nn.Module, SplitField, RandomField, ContextField):
         bound = with_parts(self, attention=self.attention.bind(context))
         return bound if self.cross is None else with_parts(bound, cross=self.cross.bind(context))
 
-    def draw(self, y: Tensor) -> "TransformerField":  # type: ignore[override]
+    def draw(self, y: Tensor) -> "TransformerField":
         """Return the field, with the same parameters, its dropout drawn for one step: itself, if it drops nothing."""
         drawn = {}
         for name, term in (("attention", self.attention), ("cross", self.cross), ("mlp", self.mlp)):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from odelib.names import choose
+from odelib.names import choose, expect
 
 Basis = Callable[[float], Sequence[float]]
 """The coefficients of theta(t) = sum_j basis(t)_j theta_j, one per weight set; plain numbers."""
@@ -37,6 +37,8 @@ class DepthSchedule:
     weights: str = "piecewise"
 
     def __post_init__(self) -> None:
+        expect(self, "a whole number", "intervals", "steps")
+        expect(self, "a number", "step_size")
         for name in ("intervals", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: a depth schedule needs at least 1")

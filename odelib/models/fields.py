@@ -27,7 +27,10 @@ def register_field(name: str, make: Callable[..., nn.Module]) -> None:
 
     Raises:
         ValueError: The name is one of the package's own.
+        TypeError: The name is no string, or ``make`` no function; a module is none, as each weight set needs its own.
     """
+    if not isinstance(name, str) or not callable(make) or isinstance(make, nn.Module):
+        raise TypeError(f"{name!r} came with {make!r}: give a name, and a function make(config, **needs) -> module")
     if name in ("transformer", "fused") and name in FIELDS:
         raise ValueError(f"the field {name!r} is the package's own: choose another name")
     FIELDS[name] = make
@@ -51,9 +54,10 @@ def make_field(name: str, config: object, **needs: bool | float) -> nn.Module:
         signature(make).bind(config, **needed)
     except TypeError as error:
         wanted = ", ".join(f"{need}={value}" for need, value in needed.items())
+        wanted = f"needs a field with {wanted}" if wanted else "calls make(config)"
         raise ValueError(
-            f"the model needs a field with {wanted}, but make of {name!r} {error}: let it take that, or choose another "
-            "field, such as 'transformer'"
+            f"the model {wanted}, but make of {name!r} {error}: let it take that, or choose another field, such as "
+            "'transformer'"
         ) from error
     field = make(config, **needed)
     if not isinstance(field, nn.Module):

@@ -4,7 +4,9 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from odelib import __version__
+from odelib.layers import DepthBlock
 from odelib.models.config import (
     CausalLMConfig,
     EncoderDecoderConfig,
@@ -24,6 +27,7 @@ from odelib.models.translation import EncoderDecoder
 from odelib.models.vit import ViT
 from odelib.models.wrappers import plain_name, unwrap
 from odelib.names import choose
+from odelib.solvers import Adaptive, step_rule
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -48,7 +52,8 @@ def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, obj
         card: What a reader should know of the model, as plain values: data, task, metrics, licence, ...
 
     Raises:
-        ValueError: The model is none of this package's, or the card holds what JSON cannot.
+        ValueError: The model is none of this package's, it was swapped to a rule, steps or a gradient mode that a
+            configuration cannot name, or the card holds what JSON cannot.
         OSError: The disk is full or the folder cannot be written; a model saved before is untouched.
     """
     model = unwrap(model)
@@ -57,7 +62,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, obj
     head = {
         "format": FORMAT,
         "model": kind,
-        "config": _config(model).to_dict(),
+        "config": _as_solved(model, _config(model)).to_dict(),
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "versions": {"odelib": __version__, "torch": str(torch.__version__)},
         "card": dict(card or {}),
@@ -168,6 +173,37 @@ def _config(model: nn.Module) -> TransformerConfig:
     if not isinstance(config, TransformerConfig):
         raise ValueError(f"this {type(model).__name__} has no configuration of odelib.models: give one of its models")
     return config
+
+
+def _as_solved(model: nn.Module, config: TransformerConfig) -> TransformerConfig:
+    """Return the configuration with what `DepthBlock.swap` has changed since.
+
+    Raises:
+        ValueError: It has no name for that, or the halves of the model are solved in two ways.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, block in model.named_modules():
+        if not isinstance(block, DepthBlock):
+            continue
+        rule, steps, gradient, tolerance = block.rule, block.steps, block.gradient, None
+        try:
+            named = step_rule(rule.name) == rule and isinstance(gradient, str)
+        except ValueError:
+            named = False
+        if steps is not None:
+            tolerance = steps.rtol
+            named = named and isinstance(tolerance, float) and steps == Adaptive(rtol=tolerance, atol=tolerance)
+        if not named:
+            raise ValueError(
+                f"{name} was swapped to {rule.name!r}, gradient={gradient!r}, steps={steps}, which a configuration "
+                "cannot name: swap to a rule and a mode with a name, and to equal tolerances, then save"
+            )
+        found[name] = {"step_rule": rule.name, "gradient": gradient, "tolerance": tolerance}
+        found[name] |= {"steps": block.schedule.steps, "step_size": block.schedule.step_size}
+    first, *others = found.values()
+    if any(other != first for other in others):
+        raise ValueError(f"{' and '.join(found)} are solved in two ways, and a configuration has one: swap both alike")
+    return replace(config, **first)
 
 
 def _values(shapes: _Shapes, config: TransformerConfig) -> dict[str, object]:

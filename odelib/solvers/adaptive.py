@@ -3,11 +3,26 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
 
-from odelib.names import choose
+from odelib.names import choose, expect
+
+
+def as_floats(times: Any, what: str) -> tuple[float, ...]:
+    """Return times as floats.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    try:
+        if isinstance(times, str):
+            raise TypeError("a string is no sequence of numbers")
+        return tuple(map(float, times.detach().tolist() if isinstance(times, Tensor) else times))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{what} is {times!r} ({error}): give a sequence of numbers, or a tensor of them") from error
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,7 @@ class Controller:
     grow: float = 10.0
 
     def __post_init__(self) -> None:
+        expect(self, "a number", "i", "p", "d", "safety", "shrink", "grow")
         if not (0.0 < self.shrink < 1.0 < self.grow) or not 0.0 < self.safety <= 1.0:
             raise ValueError(
                 f"the controller has shrink={self.shrink}, grow={self.grow}, safety={self.safety}: "
@@ -117,11 +133,20 @@ class Adaptive:
     _controller: Controller = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        expect(self, "a number", "min_step", "max_step")
+        expect(self, "a number", "first_step", optional=True)
+        expect(self, "a whole number", "max_steps")
+        expect(self, "a function", "norm", optional=True)
         for name in ("rtol", "atol"):
             given = getattr(self, name)
-            for value in given if isinstance(given, tuple | list) else (given,):
+            entries: Sequence[Any] = given if isinstance(given, tuple | list) else (given,)
+            for value in entries:
+                if isinstance(value, bool) or not isinstance(value, (Real, Tensor)):
+                    raise TypeError(
+                        f"{name} is {value!r}: give a number or a tensor, or one for each leaf of the state"
+                    )
                 # A tensor is not read here: it may live on a device.
-                if _is_number(value) and not value >= 0.0:
+                if not isinstance(value, Tensor) and not float(value) >= 0.0:
                     raise ValueError(f"{name} is {value}: choose a tolerance of at least 0")
         if _is_number(self.rtol) and _is_number(self.atol) and self.rtol + self.atol == 0.0:
             raise ValueError("rtol and atol are both 0: no step can have no error, so choose one of them above 0")
@@ -134,9 +159,9 @@ class Adaptive:
         if self.max_steps < 1:
             raise ValueError(f"max_steps is {self.max_steps}: allow at least 1 step")
         for name in ("step_t", "jump_t"):
-            object.__setattr__(self, name, tuple(float(time) for time in getattr(self, name)))
+            object.__setattr__(self, name, as_floats(getattr(self, name), name))
         known = self.controller
-        if isinstance(known, str):
+        if not isinstance(known, Controller):
             known = CONTROLLERS[choose(known, CONTROLLERS, "controller")]
         object.__setattr__(self, "_controller", known)
 

@@ -146,8 +146,18 @@ def first_size(
     ``span`` is what lies ahead: the field is not evaluated beyond.
     """
     norm = rms if steps.norm is None else steps.norm
-    scale = tolerances(steps, y, y)
-    d0, d1 = read([norm(_over(part, scale)) for part in (y, slope)])
+    try:
+        scale = tolerances(steps, y, y)
+        sizes = [norm(_over(part, scale)) for part in (y, slope)]
+    except RuntimeError as error:
+        shapes = [tuple(leaf.shape) for leaf in leaves_of(y)]
+        raise ValueError(
+            f"rtol, atol or norm does not go with a state of shapes {shapes} ({error}): give numbers, or tensors that "
+            "broadcast with the state"
+        ) from error
+    if not all(isinstance(size, Tensor) and size.numel() == 1 for size in sizes):
+        raise TypeError(f"norm returned {sizes[0]!r}: return one real number as a 0-dimensional tensor")
+    d0, d1 = read(sizes)
     if not math.isfinite(d0 + d1):
         where = "field" if math.isfinite(d0) else "state"
         raise SolverError(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from odelib.names import expect
 from odelib.solvers.errors import warn
 from odelib.solvers.field import Field
 from odelib.solvers.loop import Taken
@@ -45,6 +46,7 @@ class Event:
     time_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
+        expect(self, "a function", "function")
         if self.direction not in (-1, 0, 1):
             raise ValueError(f"direction is {self.direction}: choose 1 (upwards), -1 (downwards) or 0 (both)")
 

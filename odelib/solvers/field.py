@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from odelib.names import expect
+
 Time = float | Tensor
 """A time: a Python float; a tensor where times require a gradient, or where each sample has a time of its own."""
 
@@ -41,9 +43,15 @@ class RandomField:
     held for all stages of that step.
     """
 
-    def draw(self, y: Tree) -> Field:
+    if TYPE_CHECKING:  # so that an override may say which states it takes
+        draw: Callable[..., Field]
         """Return the field with its randomness drawn for a step from ``y``; the field itself if there is none."""
-        return self  # type: ignore[return-value]
+
+    else:
+
+        def draw(self, y):
+            """Return the field with its randomness drawn for a step from ``y``; the field itself if there is none."""
+            return self
 
 
 class Sum(SplitField):
@@ -54,11 +62,14 @@ class Sum(SplitField):
 
     Raises:
         ValueError: There is no term.
+        TypeError: One is no function.
     """
 
     def __init__(self, *terms: Field) -> None:
         if not terms:
             raise ValueError("a sum of fields needs at least one term, but none came: pass the terms as arguments")
+        if not all(map(callable, terms)):
+            raise TypeError(f"the terms of a sum are {terms!r}: give functions of (t, y)")
         self._terms = terms
 
     @property
@@ -92,6 +103,8 @@ class Exact:
     def __init__(self, flow: Flow, field: Field | None = None) -> None:
         self.flow = flow
         self.field = field
+        expect(self, "a function", "flow")
+        expect(self, "a function", "field", optional=True)
 
     def __call__(self, t: Time, y: Tree) -> Tree:
         """Return the term at (t, y).
@@ -101,8 +114,8 @@ class Exact:
         """
         if self.field is None:
             raise TypeError(
-                "a term came as Exact(flow), whose value at a state is not known: choose a splitting such as "
-                "'strang(midpoint)', or give Exact(flow, field)"
+                "a term came as Exact(flow), and its value at a state is asked for: by a rule that is no splitting, "
+                "between steps (dense output, a cubic Grid), or at an event: give Exact(flow, field)"
             )
         value: Tree = self.field(t, y)
         return value

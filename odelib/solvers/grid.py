@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import torch
 
-from odelib.names import choose
+from odelib.names import choose, expect
+from odelib.solvers.adaptive import as_floats
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Grid:
         choose(self.interpolation, ("step", "linear", "cubic"), "interpolation")
         if (self.step_size is None) == (self.points is None):
             raise ValueError("a grid needs a step_size or a function for its points: give exactly one of the two")
+        expect(self, "a number", "step_size", optional=True)
+        expect(self, "a function", "points", optional=True)
         if self.step_size is not None and not 0.0 < self.step_size < math.inf:
             raise ValueError(f"step_size is {self.step_size}: choose a size above 0, whatever the direction of time")
 
@@ -52,7 +55,7 @@ class Grid:
             grid = [*(start + i * signed for i in range(count)), stop]
         else:
             assert self.points is not None
-            grid = [float(time) for time in self.points(times)]
+            grid = [*as_floats(self.points(times), "what points returned")]
             if not grid or grid[0] != start or grid[-1] != stop:
                 raise ValueError(
                     f"the grid leads from {grid[:1]} to {grid[-1:]}, the times from {start} to {stop}: "

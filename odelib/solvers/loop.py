@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from odelib.names import expect
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.control import AdaptivePlan, GridPlan
 from odelib.solvers.field import Clamped, Field, RandomField, Wrapped, is_random
 from odelib.solvers.grid import Grid, Sides, equal_steps
 from odelib.solvers.randomness import Draws
 from odelib.solvers.state import State, combine, leaves_of, minus
-from odelib.solvers.step_rule import Step, StepRule
+from odelib.solvers.step_rule import Step, StepRule, first_step
 from odelib.solvers.watched import Counts
 
 S = TypeVar("S", Tensor, tuple[Tensor, ...])
@@ -71,6 +72,9 @@ class Callbacks:
     tried: Callable[[float, Any, float], object] | None = None
     accepted: Callable[[float, Any, float], object] | None = None
     rejected: Callable[[float, Any, float], object] | None = None
+
+    def __post_init__(self) -> None:
+        expect(self, "a function", "tried", "accepted", "rejected", optional=True)
 
     def shifted(self, start: float, stop: float) -> "Callbacks":
         """Return callbacks of a solve in time from 0 to 1 that tell these of one from ``start`` to ``stop``."""
@@ -241,7 +245,11 @@ def steps_of(
             if call.tried is not None:
                 call.tried(t, y, h)
             seen = problem.within(held, t, h, end, y)
-            step = rule.step(seen, t, h, y, carry)
+            step = (
+                rule.step(seen, t, h, y, carry)
+                if counts.steps
+                else first_step(rule, seen, t, h, y, carry, isinstance(problem.steps, Adaptive))
+            )
             taken = Taken(rule, seen, t, h, end, y, carry, step, interpolation)
             accepted, numbers = plan.judge(taken, () if probe is None else probe(taken))
             counts.steps += 1

@@ -19,7 +19,7 @@ from odelib.solvers.gradients import Backprop, Gradient
 from odelib.solvers.loop import Callbacks, Problem
 from odelib.solvers.solution import Solution, Stats
 from odelib.solvers.state import State, Structure, combine, leaves_of, like, minus, per_row, stacked, time_dtype
-from odelib.solvers.step_rule import StepRule
+from odelib.solvers.step_rule import StepRule, first_step
 from odelib.solvers.watched import Counts, Watched
 
 _TINY = 1e-30
@@ -194,7 +194,11 @@ class PerSample:
         h = torch.where(going, h, torch.zeros_like(h))
         # On one tensor, in shapes that broadcast over it, so that a rule need not know of the samples.
         sizes = per_row(h, y) if isinstance(y, Tensor) else h
-        step = rule.step(self.field, t.reshape(sizes.shape), sizes, y, carry)
+        step = (
+            rule.step(self.field, t.reshape(sizes.shape), sizes, y, carry)
+            if self.steps
+            else first_step(rule, self.field, t.reshape(sizes.shape), sizes, y, carry, adaptive=True)
+        )
         assert step.error is not None
         estimate = step.error()
         with torch.no_grad():

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from odelib.names import expect
 from odelib.solvers.field import Field, Time
 from odelib.solvers.state import State, leaves_of, like, minus, plus
-from odelib.solvers.step_rule import Gradients, Pull, Step, StepRule, added
+from odelib.solvers.step_rule import Gradients, Pull, Step, StepRule, added, expect_rule
 
 Pair = tuple[State, list[Any]]
 
@@ -36,6 +37,8 @@ class Reversible(StepRule):
     one_step = False
 
     def __post_init__(self) -> None:
+        expect(self, "a number", "coupling")
+        expect_rule(self.base)
         if not 0.0 < self.coupling <= 1.0:
             raise ValueError(f"coupling is {self.coupling}: choose it in (0, 1], such as 0.99")
 

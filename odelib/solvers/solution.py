@@ -85,6 +85,7 @@ class Solution:
 
         Raises:
             ValueError: The solve kept no dense output, or the time lies outside of its steps.
+            TypeError: The time is no number.
         """
         return self._tree(self._state(t)[1])
 
@@ -98,7 +99,10 @@ class Solution:
         return self._tree(taken.field(float(t), y))
 
     def _state(self, t: float | Tensor) -> tuple[Taken, State]:
-        steps, time = self._steps, float(t.detach() if isinstance(t, Tensor) else t)
+        try:
+            steps, time = self._steps, float(t.detach() if isinstance(t, Tensor) else t)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"the time is {t!r}: give a number, or a 0-dimensional tensor") from error
         if not steps:
             raise ValueError("this solution has no dense output: solve with dense=True, from one time to another")
         sign = 1.0 if steps[0].h > 0 else -1.0

@@ -15,7 +15,7 @@ from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.checks import check_finite, check_rule, check_times, readable
 from odelib.solvers.errors import SolverError, warn
 from odelib.solvers.events import Event, sorted_crossings, with_gradient
-from odelib.solvers.field import Clamped, Field, InUnitTime, Tree, is_random, is_split, terms_of
+from odelib.solvers.field import Clamped, Field, InUnitTime, Tree, draw, is_random, is_split, terms_of
 from odelib.solvers.gradients import Adjoint, Backprop, Checkpoint, Gradient, gradient_mode, parameters_of
 from odelib.solvers.gradients.adjoint import SolveAdjoint
 from odelib.solvers.gradients.checkpoint import Replay
@@ -29,7 +29,7 @@ from odelib.solvers.randomness import Draws, random_state, same
 from odelib.solvers.reversible import Reversible
 from odelib.solvers.solution import Solution, Stats
 from odelib.solvers.state import State, Structure, leaves_of, like, stacked
-from odelib.solvers.step_rule import StepRule
+from odelib.solvers.step_rule import StepRule, first_step
 from odelib.solvers.tableau import Tableau
 from odelib.solvers.times import along, varies
 from odelib.solvers.watched import Counts, Watched
@@ -114,10 +114,16 @@ def solved(
             steps = replace(steps, norm=lambda leaves: norm(structure.tree(leaves)))
         if isinstance(steps.rtol, tuple | list) or isinstance(steps.atol, tuple | list):
             steps = steps.repeated(len(leaves_of(structure.y0)), 1)
-    some = (events,) if isinstance(events, Event) else tuple(events)
+    some = (events,) if isinstance(events, Event) else events
+    if not isinstance(some, list | tuple) or not all(isinstance(event, Event) for event in some):
+        raise TypeError(f"events is {events!r}: give an Event(function), or some in a list")
+    if callbacks is not None and not isinstance(callbacks, Callbacks):
+        raise TypeError(f"callbacks is {callbacks!r}: give Callbacks(...), or None")
+    if not callable(field):
+        raise TypeError(f"the field is {field!r}: give a function of (t, y), or a module with forward(t, y)")
     if not structure.is_tensor:
         some = tuple(_on_leaves(event, structure) for event in some)
-    problem = Problem(structure.field(field), method, grid, steps, callbacks or Callbacks(), some)
+    problem = Problem(structure.field(field), method, grid, steps, callbacks or Callbacks(), tuple(some))
     if len(grid) == 1:
         here = structure.tree(stacked(structure.y0, [structure.y0]))
         return Solution(grid, here, Stats(0, 0, 0), events=sorted_crossings(structure, [], some))
@@ -241,7 +247,9 @@ class _Solver:
             slack = 4 * max(math.ulp(start), math.ulp(stop))
             around: Any = partial(Clamped, one=start, other=stop, slack=slack) if beyond else lambda field: field
             if n == 0:
-                y, carry = march(around(watched), rule, y, carry, start, h, range(1))
+                held = draw(around(watched), y)
+                _, _, carry, *_ = step = first_step(rule, held, start, h, y, rule.init(held, start, y))
+                y = step.y1
                 # Only the first step is looked at, unless the field uses its memory again.
                 field = watched if watched.copies else field
             y, carry = march(around(field), rule, y, carry, start, h, range(n == 0, steps))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from odelib.names import choose
 from odelib.solvers.field import Field, Time, flow_of, terms_of
 from odelib.solvers.state import State
-from odelib.solvers.step_rule import Carry, Step, StepRule
+from odelib.solvers.step_rule import Carry, Step, StepRule, expect_rule
 
 # Order, and the fractions of the step that the Strang steps of the scheme take.
 _Y = 1.0 / (2.0 - 2.0 ** (1 / 3))
@@ -43,6 +43,7 @@ class Splitting(StepRule):
 
     def __post_init__(self) -> None:
         choose(self.scheme, SCHEMES, "splitting")
+        expect_rule(self.substep)
 
     @property
     def name(self) -> str:

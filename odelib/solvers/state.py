@@ -160,6 +160,48 @@ def read(scalars: Sequence[Tensor]) -> list[float]:
         ) from error
 
 
+def check_results(y: Any, dy: Any, whose: str = "the field", what: str = "dy/dt") -> None:
+    """Refuse what is no state like ``y``, a tensor or a tuple of leaves.
+
+    Args:
+        y: The state.
+        dy: What came.
+        whose: Whose value it is, for the sentence.
+        what: What it should be, for the sentence.
+
+    Raises:
+        TypeError: It is no tensor, or of another dtype or device.
+        ValueError: It has another shape.
+    """
+    leaves, values = leaves_of(y), (dy,) if isinstance(y, Tensor) else dy
+    if not isinstance(values, tuple) or len(values) != len(leaves):
+        raise TypeError(
+            f"{whose} returned a {type(dy).__name__} for a tuple of {len(leaves)} tensors: return one like it"
+        )
+    for state, slope in zip(leaves, values, strict=True):
+        if not isinstance(slope, Tensor):
+            raise TypeError(f"{whose} returned a {type(slope).__name__} for a tensor state: return {what} as a tensor")
+        if slope.shape != state.shape:
+            raise ValueError(
+                f"{whose} returned shape {tuple(slope.shape)} for a state of shape {tuple(state.shape)}: "
+                f"return {what} in the shape of y"
+            )
+        if slope.device != state.device:
+            raise TypeError(
+                f"{whose} returned a tensor on {slope.device} for a state on {state.device}: keep both on one device"
+            )
+        # Autocast makes a field compute in a lower precision than its state, and that is meant.
+        if slope.dtype != state.dtype and not autocasts(state.device.type):
+            raise TypeError(
+                f"{whose} returned {slope.dtype} for a state of {state.dtype}: return {what} in the dtype of y"
+            )
+
+
+def autocasts(device: str) -> bool:
+    """Return whether ``torch.autocast`` is on for a kind of device."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 def stacked(form: State, states: Sequence[State]) -> State:
     """Return states of the form of ``form`` with a new first dimension, leaf by leaf."""
     if isinstance(form, Tensor):
@@ -194,19 +236,19 @@ class Structure:
                 )
         self.y0: State = found[0] if self.is_tensor else tuple(found)
 
-    def leaves(self, y: Any) -> State:
-        """Return the leaves of a tree of the same structure.
+    def leaves(self, y: Any, whose: str = "the field") -> State:
+        """Return the leaves of a tree of the same structure; ``whose`` value it is, for the sentence.
 
         Raises:
             TypeError: The structure is another one.
         """
         if self.is_tensor:
             if not isinstance(y, Tensor):
-                raise TypeError(f"the field returned a {type(y).__name__} for a tensor state: return one tensor")
+                raise TypeError(f"{whose} returned a {type(y).__name__} for a tensor state: return one tensor")
             return y
         found, spec = pytree.tree_flatten(y)
         if spec != self.spec:
-            raise TypeError(f"the field returned {spec} for a state {self.spec}: return the same structure")
+            raise TypeError(f"{whose} returned {spec} for a state {self.spec}: return the same structure")
         return tuple(found)
 
     def tree(self, leaves: State) -> Any:
@@ -236,7 +278,7 @@ class OnLeaves(Wrapped):
 
     def flow(self, t: Time, h: Time, y: Tree) -> Any:
         """Return the inner term's flow, on leaves."""
-        return self.structure.leaves(super().flow(t, h, self.structure.tree(y)))  # type: ignore[arg-type]
+        return self.structure.leaves(super().flow(t, h, self.structure.tree(y)), "the flow of a term")  # type: ignore[arg-type]
 
     def __call__(self, t: Time, y: Tree) -> Any:
         """Return the field at (t, y), on leaves."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor
 
 from odelib.solvers.field import Field, Time
-from odelib.solvers.state import State, minus
+from odelib.solvers.state import State, check_results, minus
 
 Carry = Any
 """What passes from step to step: of whatever type a rule likes, tensors in it in tuples, lists or dicts."""
@@ -50,7 +50,7 @@ class Step(NamedTuple):
 class StepRule:
     """One step of a numerical method. A rule is a value without state: what passes from step to step is the carry.
 
-    A rule of one's own inherits from this class, sets ``name`` and ``order``, and defines `evaluations` and `step`;
+    A rule of one's own inherits from this class, sets ``name`` (default: its class's) and ``order``, and defines `evaluations` and `step`;
     the other attributes say what else it can do, and each has a default that promises nothing. States are single
     tensors, or tuples of tensors where the state is a tree.
 
@@ -115,6 +115,11 @@ class StepRule:
         one_step = True
         real_stability = 0.0
 
+        def __init_subclass__(cls):
+            super().__init_subclass__()
+            if not hasattr(cls, "name"):
+                cls.name = cls.__name__
+
     def evaluations(self, terms: int) -> float:
         """Return the field evaluations of one step on a fixed grid; one of one of ``terms`` terms counts 1 / terms."""
         raise NotImplementedError(f"{type(self).__name__} does not say what a step costs: define evaluations(terms)")
@@ -139,7 +144,11 @@ class StepRule:
     ) -> tuple[State, Callable[[], State] | None]:
         """Return y(t + h) - y(t) as the method has it, and its error estimate as in `Step`."""
         step = self.step(field, t, h, y, self.init(field, t, y) if carry is None else carry)
-        return minus(step.y1, y), step.error
+        try:
+            return minus(step.y1, y), step.error
+        except (AttributeError, TypeError, ValueError, RuntimeError):
+            check_step(self, y, step)
+            raise
 
     def unstep(self, field: Field, t: Time, h: Time, y1: State, carry: Carry) -> tuple[State, Carry]:
         """Return state and carry at ``t`` from those at ``t + h``: the step taken back, for an invertible rule."""
@@ -171,6 +180,57 @@ class StepRule:
 
         _, (by_y, by_before) = pull(again, (y, before), [by_y1, by_carry])
         return y, before, by_y, by_before
+
+
+def expect_rule(rule: object) -> None:
+    """Refuse a part of a rule that is no rule itself.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(rule, StepRule):
+        raise TypeError(f"the rule inside is {rule!r}: give a StepRule, as step_rule('rk4') is one")
+
+
+def first_step(rule: StepRule, field: Field, t: Time, h: Time, y: State, carry: Carry, adaptive: bool = False) -> Step:
+    """Take the first step of a solve, and look at what a rule of one's own returns.
+
+    Raises:
+        TypeError: It is no `Step`, or one of states of another form or dtype, or without the error estimate that
+            adaptive steps need; or the rule knows single tensors only, and the state is a tuple.
+        ValueError: The state at the end has another shape.
+    """
+    try:
+        step = rule.step(field, t, h, y, carry)
+    except TypeError as error:
+        own: Any = error.__traceback__
+        # Raised in the rule itself, not in a field that it called.
+        if isinstance(y, Tensor) or own.tb_next is None or own.tb_next.tb_next is not None:
+            raise
+        raise TypeError(
+            f"the rule {rule.name!r} could not step a state that is a tuple of tensors ({error}): let it go tensor by "
+            "tensor, or solve for one tensor; on the way back of the adjoint, name a rule, as in Adjoint(rule='rk4')"
+        ) from error
+    check_step(rule, y, step)
+    if adaptive and step.error is None:
+        raise TypeError(
+            f"the rule {rule.name!r} has an error_order, but its step has no error: return Step(y1, error), error a "
+            "function that returns the estimate"
+        )
+    if adaptive:
+        check_results(y, step.error(), f"the error of {rule.name!r}", "the estimate")  # type: ignore[misc]
+    return step
+
+
+def check_step(rule: StepRule, y: State, step: object) -> None:
+    """Refuse what is no step from the state ``y``; see `first_step`."""
+    if not isinstance(step, Step):
+        raise TypeError(f"the rule {rule.name!r} returned a {type(step).__name__} as its step: return Step(y1, ...)")
+    check_results(y, step.y1, f"the rule {rule.name!r}", "the state at t + h")
+    for what in ("error", "dense"):
+        given = getattr(step, what)
+        if not (given is None or callable(given)):
+            raise TypeError(f"{what} of a step of {rule.name!r} is a {type(given).__name__}: give a function, or None")
 
 
 class RuleAround(StepRule):

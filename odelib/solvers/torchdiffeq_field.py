@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Time, Tree, Wrapped
 from odelib.solvers.loop import Callbacks
-from odelib.solvers.watched import autocasts
+from odelib.solvers.state import autocasts
 
 
 class WithTensorTime(Wrapped):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from odelib.solvers.field import Field, Time, Tree, Wrapped, terms_of
-from odelib.solvers.state import is_transformed, leaves_of
+from odelib.solvers.state import check_results, is_transformed, leaves_of
 from odelib.solvers.stiffness import StiffnessWatch
 
 Traced = Callable[[Sequence[Tensor], Sequence[Tensor], Any], object]
@@ -31,9 +31,9 @@ class Watched(Wrapped):
     """A field, or one of its terms, under watch.
 
     The first value is compared with the state. A field may fill one tensor anew at each call, with ``out=`` or by a
-    CUDA graph, or two of them by turns; the stages of a step would then all be the last one. So the first two values are
-    handed out as copies, and if one of the first three lies in the memory of another, all others are. Three buffers by
-    turns are beyond that.
+    CUDA graph, or two of them by turns; the stages of a step would then all be the last one. So the first two values
+    are handed out as copies, and if one of the first three lies in the memory of another, all others are. Three buffers
+    by turns are beyond that.
 
     Args:
         field: The field.
@@ -49,6 +49,7 @@ class Watched(Wrapped):
         self.counts, self.traced, self.share = counts, traced, share
         self._seen: list[Any] = []  # the memory of its first values
         self._looks = 0
+        self._flowed = False
         self._copies: bool | None = None  # not known yet
         self._terms: list[Watched] = []
 
@@ -75,6 +76,14 @@ class Watched(Wrapped):
         self._copies = False
         return drawn
 
+    def flow(self, t: Time, h: Time, y: Tree) -> Any:
+        """Return the inner term's flow; its first value is looked at too."""
+        value = super().flow(t, h, y)
+        if not self._flowed:
+            check_results(y, value, "the flow of a term", "y(t + h)")
+            self._flowed = True
+        return value
+
     def __call__(self, t: Time, y: Tree) -> Any:
         """Return the field at (t, y)."""
         self.counts.nfe += self.share
@@ -97,12 +106,12 @@ class Watched(Wrapped):
     def _looked_at(self, y: Any, dy: Any) -> Any:
         if self._copies:
             return _copied(dy)
-        if not self._seen:
+        if not self._looks:
             check_results(y, dy)
-            if is_transformed() or any(leaf.requires_grad for leaf in leaves_of(dy)):
-                # Autograd refuses out= itself.
-                self._copies = False
-                return dy
+        if is_transformed() or any(leaf.requires_grad for leaf in leaves_of(dy)):
+            # Autograd refuses out= itself.
+            self._copies = False
+            return dy
         new = [leaf.untyped_storage() for leaf in leaves_of(dy) if leaf.numel()]  # an empty one is never overwritten
         old = {storage._cdata for storage in self._seen}
         self._looks += 1
@@ -118,34 +127,3 @@ class Watched(Wrapped):
 
 def _copied(dy: Any) -> Any:
     return dy.clone() if isinstance(dy, Tensor) else tuple(leaf.clone() for leaf in dy)
-
-
-def check_results(y: Any, dy: Any) -> None:
-    """Refuse a value of a field that cannot be the derivative of the state ``y``, a tensor or a tuple of leaves.
-
-    Raises:
-        TypeError: It is no tensor, or of another dtype or device.
-        ValueError: It has another shape.
-    """
-    for state, slope in zip(leaves_of(y), (dy,) if isinstance(y, Tensor) else dy, strict=True):
-        if not isinstance(slope, Tensor):
-            raise TypeError(f"the field returned a {type(slope).__name__} for a tensor state: return dy/dt as a tensor")
-        if slope.shape != state.shape:
-            raise ValueError(
-                f"the field returned shape {tuple(slope.shape)} for a state of shape {tuple(state.shape)}: "
-                "return dy/dt in the shape of y"
-            )
-        if slope.device != state.device:
-            raise TypeError(
-                f"the field returned a tensor on {slope.device} for a state on {state.device}: keep both on one device"
-            )
-        # Autocast makes a field compute in a lower precision than its state, and that is meant.
-        if slope.dtype != state.dtype and not autocasts(state.device.type):
-            raise TypeError(
-                f"the field returned {slope.dtype} for a state of {state.dtype}: return dy/dt in the dtype of y"
-            )
-
-
-def autocasts(device: str) -> bool:
-    """Return whether ``torch.autocast`` is on for a kind of device."""
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

@@ -4,7 +4,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from odelib.analysis import convergence_order, global_errors, splitting_defect
 from odelib.layers import Context, DepthBlock, DepthSchedule, KeyValueCache, TransformerField
-from odelib.solvers import STEP_RULES, Adaptive, Reversible, SolverError, solve, step_rule
+from odelib.solvers import STEP_RULES, Adaptive, Adjoint, Checkpoint, Reversible, SolverError, solve, step_rule
 
 F64 = torch.float64
 
@@ -362,3 +362,15 @@ def test_backward_reads_no_values(rule):
 def test_bad_schedules_are_refused(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+def test_gradient_modes_with_options_are_taken_and_have_their_names():
+    x, found = torch.randn(2, 3, 16, dtype=F64), []
+    for mode in ("backprop", Checkpoint("sqrt"), Adjoint(steps=40)):
+        block = DepthBlock(fields(1), "rk4", DepthSchedule(1, steps=4, step_size=0.1), gradient=mode)
+        block(x).square().sum().backward()
+        found.append([parameter.grad for parameter in block.parameters()])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found[2], found[0], rtol=1e-3, atol=1e-3)
+    block.swap(gradient=Checkpoint())
+    assert block.gradient == "checkpoint"

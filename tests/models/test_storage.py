@@ -20,6 +20,7 @@ from odelib.models import (
     save_pretrained,
     storage,
 )
+from odelib.solvers import TABLEAUS, Adaptive, Checkpoint, Reversible, Step, StepRule, step_rule
 
 TINY = {"dim": 16, "num_heads": 2, "mlp_ratio": 2.0, "intervals": 2}
 TEXT = {**TINY, "vocab_size": 11, "max_tokens": 12}
@@ -185,6 +186,58 @@ def test_another_step_rule_is_another_reading_of_the_same_weights(tmp_path):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 @pytest.mark.parametrize("harm", [lambda b: b[: len(b) // 2], lambda b: b"\0" * len(b), lambda b: b""])
+class Own(StepRule):
+    order = 1
+
+    def evaluations(self, terms):
+        return 1.0
+
+    def step(self, field, t, h, y, carry):
+        return Step(y + h * field(t, y))
+
+
+def test_a_swapped_model_is_saved_as_it_is_solved(tmp_path):
+    model, images = ViT(ViTConfig.preset("micro")).eval(), torch.ones(2, 1, 28, 28)
+    for changes in (
+        {"rule": "strang(midpoint)", "refine": 2},
+        {"rule": Reversible(step_rule("rk4")), "gradient": Checkpoint()},
+        {"rule": "tsit5", "steps": Adaptive(1e-3, 1e-3)},
+        {"rule": "heun", "steps": 3, "gradient": "backprop"},
+    ):
+        model.depth.swap(**changes)
+        model.save_pretrained(tmp_path)
+        assert torch.equal(ViT.from_pretrained(tmp_path)(images), model(images))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rule": Own()},
+        {"rule": Reversible(step_rule("rk4"), coupling=0.5)},
+        {"rule": replace(TABLEAUS["heun"], b=(0.25, 0.75))},
+        {"gradient": Checkpoint("sqrt")},
+        {"rule": "tsit5", "steps": Adaptive(1e-3, 1e-4)},
+    ],
+    ids=str,
+)
+def test_what_a_configuration_cannot_name_is_not_saved_as_something_else(changes, tmp_path):
+    model = ViT(ViTConfig.preset("micro"))
+    model.depth.swap(**changes)
+    model(torch.ones(2, 1, 28, 28)).sum().backward()
+    with pytest.raises(ValueError, match=r"depth was swapped to .*, which a configuration cannot name: swap to a rule"):
+        model.save_pretrained(tmp_path)
+
+
+def test_halves_that_are_solved_in_two_ways_are_not_saved(tmp_path):
+    model = EncoderDecoder(EncoderDecoderConfig(dim=16, intervals=1, max_tokens=8))
+    model.decoder.swap("heun")
+    with pytest.raises(ValueError, match="encoder and decoder are solved in two ways, and a configuration has one"):
+        model.save_pretrained(tmp_path)
+    model.encoder.swap("heun")
+    model.save_pretrained(tmp_path)
+    assert EncoderDecoder.from_pretrained(tmp_path).config.step_rule == "heun"
+
+
 def test_corrupt_files_are_refused(name, harm, tmp_path):
     save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path)
     path = tmp_path / name

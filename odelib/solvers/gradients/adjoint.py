@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from odelib.solvers.adaptive import Adaptive
+from odelib.solvers.checks import check_steps
 from odelib.solvers.field import Field, Time
 from odelib.solvers.gradients.checkpoint import Recorded
 from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
@@ -34,12 +35,22 @@ class Adjoint:
         seminorm: Leave the integral over the parameters out of the error control (Kidger, Chen, Lyons 2021, "Hey,
             that's not an ODE", arXiv 2009.09457). If False, it is integrated as part of the state.
         callbacks: Callbacks of the way back; their state is the tuple of state and adjoint.
+
+    Raises:
+        ValueError: There is no such rule, or no step.
+        TypeError: The rule or the steps are something else.
     """
 
     rule: str | StepRule | Tableau | None = None
     steps: int | Grid | Adaptive | None = None
     seminorm: bool = True
     callbacks: Callbacks | None = None
+
+    def __post_init__(self) -> None:
+        if self.rule is not None:
+            step_rule(self.rule)
+        if self.steps is not None:
+            check_steps(self.steps)
 
 
 class AdjointField:

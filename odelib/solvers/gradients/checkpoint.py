@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.names import choose
+from odelib.names import choose, expect
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
 from odelib.solvers.loop import Problem, Taken, follow
@@ -22,7 +22,8 @@ class Checkpoint:
     """Keep states, take the steps again on the way back: the same gradient, about a third more time.
 
     Buffers that a field writes, as the running statistics of ``nn.BatchNorm1d``, are written on both ways, as they are
-    with ``torch.utils.checkpoint``. Griewank and Walther 2000 (doi 10.1145/347837.347846) study the best placing of the states.
+    with ``torch.utils.checkpoint``. Griewank and Walther 2000 (doi 10.1145/347837.347846) study the best placing of the
+    states.
 
     Attributes:
         segments: How many states are kept: None for one per step, "sqrt" for about the root of their number, or a
@@ -37,7 +38,9 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if isinstance(self.segments, str):
             choose(self.segments, ("sqrt",), "number of segments")
-        elif self.segments is not None and self.segments < 1:
+            return
+        expect(self, "a whole number", "segments", optional=True)
+        if isinstance(self.segments, int) and self.segments < 1:
             raise ValueError(f"segments is {self.segments}: keep at least 1 state")
 
 

@@ -103,8 +103,11 @@ def vjp(
 ) -> tuple[Tensor | None, ...]:
     """Return sum_i grads_i^T d outputs_i / d inputs; None for an input that no output depends on.
 
-    ``counts.captures`` says that the graph may reach beyond this step, to what was computed once from a parameter before the
-    solve: that part is needed for the other steps too. The step's own part goes with its outputs, but not before.
+    ``counts.captures`` says that the graph may reach beyond this step, to what was computed once from a parameter before
+    the solve: that part is needed for the other steps too. The step's own part goes with its outputs, but not before.
+
+    Raises:
+        ValueError: The outputs depend on a tensor that nobody named; looked for where ``counts.suspects`` says so.
     """
     live = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
     if not live:
@@ -128,7 +131,7 @@ def parameters_of(field: Field, given: Iterable[Tensor] | Tensor | None) -> tupl
         given: The tensors, or the one, if the caller named them.
 
     Raises:
-        TypeError: None were named, and the field is no module that could be asked.
+        TypeError: What was named is no tensor; or nothing was named, and the field is no module that could be asked.
     """
     if isinstance(given, Tensor):
         given = (given,)
@@ -142,6 +145,9 @@ def parameters_of(field: Field, given: Iterable[Tensor] | Tensor | None) -> tupl
                 "if there are none"
             )
         given = [tensor for module in modules for tensor in _tensors(module)]
+    given = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(tensor, Tensor) for tensor in given):
+        raise TypeError(f"parameters holds {given!r}: give the tensors that the field depends on, as in (w, b)")
     return _independent(list({id(tensor): tensor for tensor in given if tensor.requires_grad}.values()))
 
 

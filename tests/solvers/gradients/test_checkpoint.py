@@ -58,9 +58,7 @@ def test_what_a_field_draws_by_itself_is_drawn_again_alike(segments, rule, steps
     for mode in ("backprop", Checkpoint(segments)):
         y0 = torch.ones(4, 3, dtype=torch.float64, requires_grad=True)
         torch.manual_seed(3)
-        ys = solve(
-            field, y0, (0.0, 0.4, 1.0), rule=rule, steps=steps, gradient=mode, parameters=[*net.parameters()]
-        ).ys
+        ys = solve(field, y0, (0.0, 0.4, 1.0), rule=rule, steps=steps, gradient=mode, parameters=[*net.parameters()]).ys
         after = torch.get_rng_state()
         found.append((ys.detach(), *torch.autograd.grad(ys.square().sum(), (y0, *net.parameters()))))
         assert torch.equal(torch.get_rng_state(), after)
