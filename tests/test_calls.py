@@ -26,7 +26,7 @@ print(len(calls), len(set(calls)))
 """
 
 
-@pytest.mark.parametrize(("gradient", "most", "files"), [("backprop", 45, 8), ("checkpoint", 185, None)])
+@pytest.mark.parametrize(("gradient", "most", "files"), [("backprop", 45, 8), ("checkpoint", 120, None)])
 def test_four_evaluations_take_few_calls(gradient, most, files):
     done = subprocess.run([sys.executable, "-c", COUNT, gradient], capture_output=True, text=True, check=True)
     calls, entered = map(int, done.stdout.split())

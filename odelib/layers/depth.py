@@ -199,8 +199,11 @@ class DepthBlock(nn.Module):
             # The bare loop, which compiles. It checks nothing, so other fields go through `solve`.
             end: Tensor = integrate(field, self.rule, x, t=interval * steps * h, h=h, steps=steps, record=record)
             return end
-        marks, count = ((0, steps), steps) if record is None else (range(steps + 1), 1)
-        times, used = [(interval * steps + k) * h for k in marks], self._parameters_of(field, interval, context)
+        start, count, times = interval * steps, steps, [interval * steps * h, (interval + 1) * steps * h]
+        if record is not None:
+            times, count = [(start + k) * h for k in range(steps + 1)], 1
+        # A module can be asked for what it depends on; what is made of several cannot.
+        used = None if isinstance(field, nn.Module) else self._parameters_of(field, interval, context)
         solution = solve(
             field, x, times, rule=self.rule, steps=self.steps or count, gradient=self.gradient, parameters=used
         )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from operator import attrgetter, sub
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ from odelib.solvers.tableau import Tableau
 from odelib.solvers.tableaus import TABLEAUS
 from odelib.solvers.watched import Counts
 
+_KIND = attrgetter("device.type")
+
 
 def check_times(times: Sequence[float] | Tensor) -> tuple[float, ...]:
     """Return the times as floats.
@@ -38,7 +40,7 @@ def check_times(times: Sequence[float] | Tensor) -> tuple[float, ...]:
         raise ValueError("times is empty: give the initial time, and the times at which the state is wanted")
     if not all(map(math.isfinite, grid)):
         raise ValueError(f"times must be finite, but {list(grid)} are not: replace NaN and infinity")
-    gaps = [end - start for start, end in pairwise(grid)]
+    gaps = list(map(sub, grid[1:], grid))
     if gaps and not (min(gaps) > 0 or max(gaps) < 0):
         raise ValueError(
             f"times must be strictly increasing or strictly decreasing, but {list(grid)} is neither: "
@@ -85,7 +87,8 @@ def readable(y: State) -> bool:
     """Return whether values can be looked at without cost: on the CPU, outside of compilation, fakes and transforms."""
     if is_transformed():
         return False
-    return all(leaf.device.type == "cpu" and not isinstance(leaf, FakeTensor) for leaf in leaves_of(y))
+    leaves = (y,) if isinstance(y, Tensor) else y
+    return set(map(_KIND, leaves)) <= {"cpu"} and FakeTensor not in set(map(type, leaves))
 
 
 def check_finite(problem: Problem, structure: Structure, solution: Any) -> None:
@@ -94,8 +97,11 @@ def check_finite(problem: Problem, structure: Structure, solution: Any) -> None:
     Raises:
         SolverError: It did; time and step are found by walking again from the last good state.
     """
-    states = leaves_of(structure.leaves(solution.ys))
-    if all(torch.isfinite(leaf[-1]).all() for leaf in states):
+    states = (solution.ys,) if structure.is_tensor else leaves_of(structure.leaves(solution.ys))
+    for leaf in states:
+        if not torch.isfinite(leaf[-1]).all():
+            break
+    else:
         return
     start = next(n for n in range(len(solution.ts)) if not all(torch.isfinite(leaf[n]).all() for leaf in states))
     if start == 0:

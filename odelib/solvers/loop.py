@@ -86,6 +86,9 @@ class Callbacks:
         return Callbacks(told(self.tried), told(self.accepted), told(self.rejected))
 
 
+NO_CALLBACKS = Callbacks()
+
+
 @dataclass(slots=True)
 class Taken:
     """A step that was taken, from (t, y0) to (end, y1), with all that the states within it need.
@@ -166,7 +169,7 @@ class Problem:
     rule: StepRule
     times: tuple[float, ...]
     steps: int | Grid | Adaptive
-    callbacks: Callbacks = field(default_factory=Callbacks)
+    callbacks: Callbacks = NO_CALLBACKS
     events: tuple[Any, ...] = ()
 
     @property
@@ -181,13 +184,17 @@ class Problem:
 
     def between(self, start: float, stop: float) -> "Problem":
         """Return the problem without events between two other times."""
-        return replace(self, times=(start, stop), events=(), callbacks=Callbacks())
+        return replace(self, times=(start, stop), events=(), callbacks=NO_CALLBACKS)
+
+    @property
+    def jumps(self) -> bool:
+        """Whether the field may jump somewhere."""
+        steps = self.steps
+        return bool(steps.jump_t) if isinstance(steps, Adaptive) else isinstance(steps, Grid) and steps.two_sided
 
     def is_jump(self, t: float) -> bool:
         """Return whether the field is to be seen from one side only at ``t``."""
-        if isinstance(self.steps, Adaptive):
-            return t in self.steps.jump_t
-        return isinstance(self.steps, Grid) and self.steps.two_sided
+        return t in self.steps.jump_t if isinstance(self.steps, Adaptive) else self.jumps
 
     def within(self, field: Field, t: float, h: float, end: float, y: State) -> Field:
         """Return the field as a step from ``t`` to ``end`` sees it: never outside, and from inside where it jumps."""
@@ -234,17 +241,19 @@ def steps_of(
         SolverError: An adaptive step became too small, or there were too many.
     """
     rule, call, plan = problem.rule, problem.callbacks, problem.plan(counts)
-    t, carry, before, interpolation = problem.times[0], None, None, problem.interpolation
+    t, carry, before, interpolation, jumps = problem.times[0], None, None, problem.interpolation, problem.jumps
     while t != plan.last:
         held = draws.next(y)
-        if held is not before or problem.is_jump(t):
-            carry = plan.begin(rule, problem.within(held, t, plan.last - t, plan.last, y), t, y, carry)
+        if held is not before or (jumps and problem.is_jump(t)):
+            h, end = plan.last - t, plan.last
+            seen = held if not jumps and t + h == end else problem.within(held, t, h, end, y)
+            carry = plan.begin(rule, seen, t, y, carry)
         accepted, before = False, held
         while not accepted:
             h, end = plan.propose(t)
             if call.tried is not None:
                 call.tried(t, y, h)
-            seen = problem.within(held, t, h, end, y)
+            seen = held if not jumps and t + h == end else problem.within(held, t, h, end, y)
             step = (
                 rule.step(seen, t, h, y, carry)
                 if counts.steps

@@ -74,10 +74,12 @@ class Collector:
         found = [] if self.search is None else self.search.in_step(taken, probes)
         self.into.stopped = bool(found) and events[found[-1][1]].terminal
         last = found[-1][0] if self.into.stopped else taken.end
-        wanted = [Mark(number, time, event) for time, event in found]
+        wanted = [Mark(number, time, event) for time, event in found] if found else []
         while self.asked < len(times) and sign * (times[self.asked] - last) <= 0.0:
             wanted.append(Mark(number, times[self.asked], None))
             self.asked += 1
-        for mark in sorted(wanted, key=lambda mark: sign * mark.time):
-            self.into.add(mark, state_at(taken, mark))
+        if found:
+            wanted.sort(key=lambda mark: sign * mark.time)
+        for mark in wanted:
+            self.into.add(mark, taken.step.y1 if mark.time == taken.end else state_at(taken, mark))
         return self.into.stopped

@@ -16,7 +16,7 @@ from odelib.solvers.control import scaled
 from odelib.solvers.errors import SolverError
 from odelib.solvers.field import Field, Time, Tree, Wrapped, draw
 from odelib.solvers.gradients import Backprop, Gradient
-from odelib.solvers.loop import Callbacks, Problem
+from odelib.solvers.loop import NO_CALLBACKS, Problem
 from odelib.solvers.solution import Solution, Stats
 from odelib.solvers.state import State, Structure, combine, leaves_of, like, minus, per_row, stacked, time_dtype
 from odelib.solvers.step_rule import StepRule, first_step
@@ -37,7 +37,7 @@ def solve_per_sample(
     refused = {
         "gradient modes other than 'backprop'": not isinstance(mode, Backprop),
         "events": bool(problem.events),
-        "callbacks": problem.callbacks != Callbacks(),
+        "callbacks": problem.callbacks != NO_CALLBACKS,
         "gradients with respect to the times": times_vary,
         "step_t and jump_t": bool(len(steps.step_t) or len(steps.jump_t)),
         "randomness drawn per step": draw(problem.field, structure.y0) is not problem.field,

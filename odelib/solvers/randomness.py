@@ -37,7 +37,7 @@ class Draws:
             now = random_state(y)
             # One tensor for all steps between which nothing was drawn: most fields draw nothing.
             self._states.append(self._states[-1] if self._states and same(self._states[-1], now) else now)
-        return draw(self.field, y) if self.random else self.field
+        return self.field.draw(y) if self.random else self.field  # type: ignore[attr-defined]
 
     @contextmanager
     def again(self, step: int, y: State) -> Iterator[Field]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -22,17 +23,19 @@ from odelib.solvers.gradients.checkpoint import Replay
 from odelib.solvers.gradients.node import Solve, missing_among
 from odelib.solvers.gradients.reversible import StepBack
 from odelib.solvers.grid import Grid
-from odelib.solvers.loop import Callbacks, Problem, Taken, follow, march
+from odelib.solvers.loop import NO_CALLBACKS, Callbacks, Problem, Taken, follow, march
 from odelib.solvers.outputs import Collector, Mark, Outputs
 from odelib.solvers.per_sample import solve_per_sample
 from odelib.solvers.randomness import Draws, random_state, same
 from odelib.solvers.reversible import Reversible
 from odelib.solvers.solution import Solution, Stats
-from odelib.solvers.state import State, Structure, leaves_of, like, stacked
+from odelib.solvers.state import State, Structure, leaves_of, stacked
 from odelib.solvers.step_rule import StepRule, first_step
 from odelib.solvers.tableau import Tableau
 from odelib.solvers.times import along, varies
 from odelib.solvers.watched import Counts, Watched
+
+_REQUIRES_GRAD = attrgetter("requires_grad")
 
 
 def solve(
@@ -115,7 +118,7 @@ def solved(
         if isinstance(steps.rtol, tuple | list) or isinstance(steps.atol, tuple | list):
             steps = steps.repeated(len(leaves_of(structure.y0)), 1)
     some = (events,) if isinstance(events, Event) else events
-    if not isinstance(some, list | tuple) or not all(isinstance(event, Event) for event in some):
+    if not isinstance(some, list | tuple) or not set(map(type, some)) <= {Event}:
         raise TypeError(f"events is {events!r}: give an Event(function), or some in a list")
     if callbacks is not None and not isinstance(callbacks, Callbacks):
         raise TypeError(f"callbacks is {callbacks!r}: give Callbacks(...), or None")
@@ -123,11 +126,11 @@ def solved(
         raise TypeError(f"the field is {field!r}: give a function of (t, y), or a module with forward(t, y)")
     if not structure.is_tensor:
         some = tuple(_on_leaves(event, structure) for event in some)
-    problem = Problem(structure.field(field), method, grid, steps, callbacks or Callbacks(), tuple(some))
+    problem = Problem(structure.field(field), method, grid, steps, callbacks or NO_CALLBACKS, tuple(some))
     if len(grid) == 1:
         here = structure.tree(stacked(structure.y0, [structure.y0]))
         return Solution(grid, here, Stats(0, 0, 0), events=sorted_crossings(structure, [], some))
-    clock: Any = times if varies(times) else None
+    clock: Any = times if isinstance(times, Tensor) and varies(times) else None
     if isinstance(steps, Adaptive) and steps.per_sample:
         return solve_per_sample(problem, structure, steps, mode, clock is not None, dense)
     return _Solver(problem, structure, mode, field, parameters, clock, dense, strict).solution()
@@ -187,10 +190,10 @@ class _Solver:
         ``back`` is the problem of an adjoint way back, if it is another one.
         """
         leaves = leaves_of(y0)
-        wants_graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*leaves, *parameters))
+        wants_graph = torch.is_grad_enabled() and any(map(_REQUIRES_GRAD, (*leaves, *parameters)))
         if isinstance(self.mode, Backprop) or not wants_graph:
             if isinstance(problem.steps, int) and not (
-                self.dense or problem.events or problem.callbacks != Callbacks()
+                self.dense or problem.events or problem.callbacks != NO_CALLBACKS
             ):
                 return self._march(problem, y0, problem.steps)
             watched = replace(problem, field=Watched(problem.field, self.counts))
@@ -220,7 +223,9 @@ class _Solver:
                 "with these steps, so that the gradient would be of another field: call eval(), draw in a RandomField, "
                 "or take 'checkpoint' with a number of steps"
             )
-        return [like(y0, flat[i : i + len(leaves)]) for i in range(0, len(flat), len(leaves))]
+        if isinstance(y0, Tensor):
+            return list(flat)
+        return [flat[i : i + len(leaves)] for i in range(0, len(flat), len(leaves))]
 
     def _missing(
         self, parameters: Sequence[Tensor], slopes: Sequence[Tensor], state: Sequence[Tensor], since: Any
@@ -300,7 +305,7 @@ class _Solver:
             self.structure.tree(stacked(self.structure.y0, ys)),
             Stats.of(self.counts, problem.rule),
             status,
-            sorted_crossings(self.structure, crossings, problem.events),
+            sorted_crossings(self.structure, crossings, problem.events) if problem.events else (),
             self.taken,
             self.structure,
         )

@@ -173,7 +173,7 @@ def check_results(y: Any, dy: Any, whose: str = "the field", what: str = "dy/dt"
         TypeError: It is no tensor, or of another dtype or device.
         ValueError: It has another shape.
     """
-    leaves, values = leaves_of(y), (dy,) if isinstance(y, Tensor) else dy
+    leaves, values = ((y,), (dy,)) if isinstance(y, Tensor) else (y, dy)
     if not isinstance(values, tuple) or len(values) != len(leaves):
         raise TypeError(
             f"{whose} returned a {type(dy).__name__} for a tuple of {len(leaves)} tensors: return one like it"

@@ -50,9 +50,9 @@ class Step(NamedTuple):
 class StepRule:
     """One step of a numerical method. A rule is a value without state: what passes from step to step is the carry.
 
-    A rule of one's own inherits from this class, sets ``name`` (default: its class's) and ``order``, and defines `evaluations` and `step`;
-    the other attributes say what else it can do, and each has a default that promises nothing. States are single
-    tensors, or tuples of tensors where the state is a tree.
+    A rule of one's own inherits from this class, sets ``name`` (default: its class's) and ``order``, and defines
+    `evaluations` and `step`; the other attributes say what else it can do, and each has a default that promises
+    nothing. States are single tensors, or tuples of tensors where the state is a tree.
 
     Attributes:
         name: The name that `step_rule` turns back into this rule, if it is one of the package's.
@@ -226,7 +226,7 @@ def check_step(rule: StepRule, y: State, step: object) -> None:
     """Refuse what is no step from the state ``y``; see `first_step`."""
     if not isinstance(step, Step):
         raise TypeError(f"the rule {rule.name!r} returned a {type(step).__name__} as its step: return Step(y1, ...)")
-    check_results(y, step.y1, f"the rule {rule.name!r}", "the state at t + h")
+    check_results(y, step.y1, f"the rule {type(rule).__name__!r}", "the state at t + h")
     for what in ("error", "dense"):
         given = getattr(step, what)
         if not (given is None or callable(given)):

@@ -1,18 +1,22 @@
 """The field as a solve calls it: evaluations counted, the first value checked, a buffer that is used again copied."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.compiler import is_compiling
 
 from odelib.solvers.field import Field, Time, Tree, Wrapped, terms_of
-from odelib.solvers.state import check_results, is_transformed, leaves_of
+from odelib.solvers.state import check_results, is_transformed
 from odelib.solvers.stiffness import StiffnessWatch
 
 Traced = Callable[[Sequence[Tensor], Sequence[Tensor], Any], object]
 
 _LOOKS = 3
+_REQUIRES_GRAD = attrgetter("requires_grad")
 
 
 class Counts:
@@ -47,7 +51,7 @@ class Watched(Wrapped):
     def __init__(self, field: Field, counts: Counts, traced: Traced | None = None, share: float = 1.0) -> None:
         super().__init__(field)
         self.counts, self.traced, self.share = counts, traced, share
-        self._seen: list[Any] = []  # the memory of its first values
+        self._seen: dict[int, Any] = {}  # the memory of its first values
         self._looks = 0
         self._flowed = False
         self._copies: bool | None = None  # not known yet
@@ -90,40 +94,45 @@ class Watched(Wrapped):
         # A rule that differentiates its field has a graph of its own.
         plain = self.traced is None or torch.is_grad_enabled() or is_transformed()
         dy = self.field(t, y) if plain else self._with_graph(t, y)
-        return dy if self._copies is False else self._looked_at(y, dy)
+        return dy if self._copies is False else self._looked_at(y, dy, not plain)
 
     def _with_graph(self, t: Time, y: Any) -> Any:
         traced: Any = self.traced
         self.traced = None
-        free = [leaf.detach().requires_grad_() for leaf in leaves_of(y)]
+        single = isinstance(y, Tensor)
+        free = list(map(Tensor.requires_grad_, map(Tensor.detach, (y,) if single else y)))
         with torch.enable_grad():
             since: Any = free[0].view_as(free[0]).grad_fn if free else None
-            dy: Any = self.field(t, free[0] if isinstance(y, Tensor) else tuple(free))
+            dy: Any = self.field(t, free[0] if single else tuple(free))
         check_results(y, dy)
-        traced(leaves_of(dy), free, since)
-        return dy.detach() if isinstance(dy, Tensor) else tuple(leaf.detach() for leaf in dy)
+        traced((dy,) if single else dy, free, since)
+        return dy.detach() if single else tuple(map(Tensor.detach, dy))
 
-    def _looked_at(self, y: Any, dy: Any) -> Any:
+    def _looked_at(self, y: Any, dy: Any, checked: bool) -> Any:
         if self._copies:
             return _copied(dy)
-        if not self._looks:
+        if not (self._looks or checked):
             check_results(y, dy)
-        if is_transformed() or any(leaf.requires_grad for leaf in leaves_of(dy)):
-            # Autograd refuses out= itself.
+        self._looks += 1
+        leaves = (dy,) if isinstance(dy, Tensor) else dy
+        if any(map(_REQUIRES_GRAD, leaves)) or any(map(is_functorch_wrapped_tensor, leaves)) or is_compiling():
+            # Autograd refuses out= itself; what a transform wraps has no memory.
             self._copies = False
             return dy
-        new = [leaf.untyped_storage() for leaf in leaves_of(dy) if leaf.numel()]  # an empty one is never overwritten
-        old = {storage._cdata for storage in self._seen}
-        self._looks += 1
-        if any(storage._cdata in old for storage in new):
-            self._copies, self._seen = True, []
-        elif self._looks == _LOOKS:
-            self._copies, self._seen = False, []
+        new = []
+        for leaf in leaves:
+            if leaf.numel():  # of an empty one there is nothing to be overwritten
+                new.append(leaf.untyped_storage())
+                if new[-1]._cdata in self._seen:
+                    self._copies, self._seen = True, {}
+                    return _copied(dy)
+        if self._looks == _LOOKS:
+            self._copies, self._seen = False, {}
             return dy
-        else:
-            self._seen += new  # held, so that no other tensor gets their memory meanwhile
+        for storage in new:  # held, so that no other tensor gets their memory meanwhile
+            self._seen[storage._cdata] = storage
         return _copied(dy)
 
 
 def _copied(dy: Any) -> Any:
-    return dy.clone() if isinstance(dy, Tensor) else tuple(leaf.clone() for leaf in dy)
+    return dy.clone() if isinstance(dy, Tensor) else tuple(map(Tensor.clone, dy))

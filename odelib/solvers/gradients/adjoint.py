@@ -12,7 +12,7 @@ from odelib.solvers.field import Field, Time
 from odelib.solvers.gradients.checkpoint import Recorded
 from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
 from odelib.solvers.grid import Grid
-from odelib.solvers.loop import Callbacks, Problem, Taken, steps_of
+from odelib.solvers.loop import NO_CALLBACKS, Callbacks, Problem, Taken, steps_of
 from odelib.solvers.randomness import Draws
 from odelib.solvers.rules import step_rule
 from odelib.solvers.state import State, leaves_of, rms
@@ -237,7 +237,7 @@ class SolveAdjoint(Recorded):
         if self.in_state:
             state = (*state, *(torch.zeros_like(p) for p in self.parameters))
         rule = self.rule if self.in_state else WithQuadrature(self.rule, field)
-        callbacks = self.mode.callbacks or Callbacks()
+        callbacks = self.mode.callbacks or NO_CALLBACKS
         problem = replace(self.back.between(start, stop), field=field, rule=rule, callbacks=callbacks)
         result: tuple[Tensor, ...] = state
         for taken, _ in steps_of(problem, state, Draws(field), Counts()):

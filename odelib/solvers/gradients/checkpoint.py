@@ -47,6 +47,9 @@ class Checkpoint:
 class Recorded:
     """A solve whose steps can be taken again.
 
+    Attributes:
+        draws_again: Whether what the field draws by itself, as ``nn.Dropout`` does, is drawn again alike.
+
     Args:
         problem: The problem; its field is under watch.
         form: The initial state, for its form.
@@ -55,6 +58,8 @@ class Recorded:
         outputs: Where the outputs go.
     """
 
+    draws_again = False
+
     def __init__(
         self, problem: Problem, form: State, parameters: tuple[Tensor, ...], counts: Counts, outputs: Outputs
     ) -> None:
@@ -62,11 +67,6 @@ class Recorded:
         self.draws = Draws(problem.field, record=True)
         self.outputs = outputs
         self.path: list[tuple[float, float, float]] = []
-
-    @property
-    def draws_again(self) -> bool:
-        """Whether what the field draws by itself, as ``nn.Dropout`` does, is drawn again alike on the way back."""
-        return False
 
     def forward(self, y0: State) -> list[State]:
         """Solve without a graph, keep what `keep` says, return the outputs."""
@@ -101,16 +101,13 @@ class Replay(Recorded):
                 f"gradient='checkpoint' keeps one state per step, and {rule.name!r} goes on from more: {remedy}"
             )
         self.mode = mode
+        # Adaptive steps and events evaluate the field where no step is taken again.
+        self.draws_again = not (isinstance(self.problem.steps, Adaptive) or self.problem.events)
         self.stride = 1
         self.starts: list[State] = []
         if isinstance(mode.segments, int) and isinstance(self.problem.steps, int):
             total = self.problem.steps * (len(self.problem.times) - 1)
             self.stride = math.ceil(total / mode.segments)
-
-    @property
-    def draws_again(self) -> bool:
-        """On a fixed grid. Adaptive steps and events evaluate the field where no step is taken again."""
-        return not isinstance(self.problem.steps, Adaptive) and not self.problem.events
 
     def keep(self, number: int, taken: Taken) -> None:
         """Note a step, and its state if a segment begins here."""
@@ -118,7 +115,8 @@ class Replay(Recorded):
         if number % self.stride:
             return
         # Detached: a state that is also an output must not hold the graph that holds it.
-        self.starts.append(like(taken.y0, [leaf.detach() for leaf in leaves_of(taken.y0)]))
+        y0 = taken.y0
+        self.starts.append(y0.detach() if isinstance(y0, Tensor) else tuple(map(Tensor.detach, y0)))
         wanted = self.stride if self.mode.segments == "sqrt" else self.mode.segments
         if isinstance(wanted, int) and len(self.starts) > 2 * wanted:
             self.starts = self.starts[::2]

@@ -41,7 +41,7 @@ def gradient_mode(gradient: str | Gradient) -> Gradient:
         TypeError: It is neither.
     """
     if isinstance(gradient, str):
-        return GRADIENTS[choose(gradient, GRADIENTS, "gradient mode")]
+        return GRADIENTS.get(gradient) or GRADIENTS[choose(gradient, GRADIENTS, "gradient mode")]
     if not isinstance(gradient, Backprop | Checkpoint | Adjoint | SteppingBack):
         raise TypeError(
             f"gradient is {gradient!r}: give one of {', '.join(GRADIENTS)}, or Checkpoint(...) or Adjoint(...)"

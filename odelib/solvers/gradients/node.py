@@ -1,7 +1,9 @@
 """The node of the graph that a solve is in all modes but backpropagation, and what its ways back share."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -12,6 +14,7 @@ from odelib.solvers.state import State, leaves_of, like
 from odelib.solvers.times import without_derivative
 from odelib.solvers.watched import Counts
 
+_GRAD_FN = attrgetter("grad_fn")
 _SECOND = "second derivatives are known in gradient='backprop' only: choose it, or differentiate once"
 
 
@@ -20,10 +23,7 @@ class WayBack(Protocol):
     """A way to solve and to come back."""
 
     form: State
-
-    @property
-    def draws_again(self) -> bool:
-        """Whether what the field draws by itself is drawn again alike on the way back."""
+    draws_again: bool
 
     def forward(self, y0: State) -> list[State]:
         """Solve without a graph and return the outputs."""
@@ -60,8 +60,9 @@ class Solve(torch.autograd.Function):
         """Return the leaves of all outputs, one output after the other."""
         ctx.autocast = _autocast(tensors[0].device.type)
         count = len(leaves_of(strategy.form))
-        outputs = strategy.forward(like(strategy.form, tensors[:count]))
-        flat = tuple(leaf for output in outputs for leaf in leaves_of(output))
+        single = isinstance(strategy.form, Tensor)
+        outputs = strategy.forward(tensors[0] if single else tensors[:count])
+        flat: tuple[Any, ...] = tuple(outputs) if single else tuple(chain.from_iterable(outputs))
         ctx.strategy, ctx.count, ctx.inputs = strategy, count, len(tensors)
         ctx.save_for_backward(*tensors, *flat)
         ctx.set_materialize_grads(False)
@@ -103,8 +104,9 @@ def vjp(
 ) -> tuple[Tensor | None, ...]:
     """Return sum_i grads_i^T d outputs_i / d inputs; None for an input that no output depends on.
 
-    ``counts.captures`` says that the graph may reach beyond this step, to what was computed once from a parameter before
-    the solve: that part is needed for the other steps too. The step's own part goes with its outputs, but not before.
+    ``counts.captures`` says that the graph may reach beyond this step, to what was computed once from a parameter
+    before the solve: that part is needed for the other steps too. The step's own part goes with its outputs, but not
+    before.
 
     Raises:
         ValueError: The outputs depend on a tensor that nobody named; looked for where ``counts.suspects`` says so.
@@ -136,19 +138,22 @@ def parameters_of(field: Field, given: Iterable[Tensor] | Tensor | None) -> tupl
     if isinstance(given, Tensor):
         given = (given,)
     if given is None:
-        parts = [field, *(terms_of(field) if is_split(field) else ())]
-        modules = [part for part in parts if isinstance(part, nn.Module)]
-        if not isinstance(field, nn.Module) and len(modules) < max(1, len(parts) - 1):
+        # A sum that is no module itself may be one of modules.
+        parts: Sequence[Any] = [field] if isinstance(field, nn.Module) or not is_split(field) else terms_of(field)
+        if not isinstance(field, nn.Module) and not all(isinstance(part, nn.Module) for part in parts):
             raise TypeError(
                 f"this gradient mode must know the tensors that the field depends on, and {type(field).__name__} is no "
                 "nn.Module that could be asked: pass parameters=(...), or adjoint_params=(...) in odeint_adjoint, () "
                 "if there are none"
             )
-        given = [tensor for module in modules for tensor in _tensors(module)]
-    given = list(given) if isinstance(given, Iterable) else [given]
-    if not all(isinstance(tensor, Tensor) for tensor in given):
-        raise TypeError(f"parameters holds {given!r}: give the tensors that the field depends on, as in (w, b)")
-    return _independent(list({id(tensor): tensor for tensor in given if tensor.requires_grad}.values()))
+        given = chain.from_iterable(map(tensors_of, parts))
+    wanted: dict[int, Tensor] = {}
+    for tensor in given if isinstance(given, Iterable) else (given,):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"parameters holds {tensor!r}: give the tensors that the field depends on, as in (w, b)")
+        if tensor.requires_grad:
+            wanted[id(tensor)] = tensor
+    return _independent([*wanted.values()])
 
 
 def _independent(given: list[Tensor]) -> tuple[Tensor, ...]:
@@ -156,7 +161,7 @@ def _independent(given: list[Tensor]) -> tuple[Tensor, ...]:
 
     The gradient by what it is computed from would go through it too, and count twice.
     """
-    computed = [tensor for tensor in given if tensor.grad_fn is not None]
+    computed = list(filter(_GRAD_FN, given))
     if not computed or len(given) == 1:
         return tuple(given)
     nodes, begun = _behind([tensor.grad_fn for tensor in computed])
@@ -184,15 +189,16 @@ def _behind(roots: Iterable[Any], until: Iterable[Any] = ()) -> tuple[set[Any], 
     return seen - {None}, begun
 
 
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    """The parameters of a module; of a replica that nn.DataParallel made, the tensors that stand for them."""
+def tensors_of(module: nn.Module) -> list[Tensor]:
+    """Return the parameters of a module; of a replica that nn.DataParallel made, the tensors that stand for them."""
+    found: list[Tensor] = []
     for part in module.modules():
         if getattr(part, "_is_replica", False):
-            yield from (value for value in vars(part).values() if isinstance(value, Tensor))
             former: dict[str, Tensor] = vars(part).get("_former_parameters", {})
-            yield from former.values()
+            found += [*(value for value in vars(part).values() if isinstance(value, Tensor)), *former.values()]
         else:
-            yield from part.parameters(recurse=False)
+            found += part.parameters(recurse=False)
+    return found
 
 
 def missing_among(parameters: Sequence[Tensor], slopes: Sequence[Tensor], since: Any) -> tuple[str | None, bool]:
@@ -200,8 +206,8 @@ def missing_among(parameters: Sequence[Tensor], slopes: Sequence[Tensor], since:
 
     It would silently get no gradient. Return too whether the graph reaches to nodes that were made before ``since``.
     """
-    named = {id(tensor) for tensor in parameters}
-    nodes, begun = _behind([slope.grad_fn for slope in slopes], [tensor.grad_fn for tensor in parameters])
+    named = set(map(id, parameters))
+    nodes, begun = _behind(map(_GRAD_FN, slopes), map(_GRAD_FN, parameters))
     captures = since is None
     for node in nodes:
         captures = captures or (not hasattr(node, "variable") and node._sequence_nr() < since._sequence_nr())
