@@ -34,7 +34,7 @@ cases = [
     (solved(events=[turn.function]), "give an Event(function), or some in a list"),
     (solved(callbacks=print), "give Callbacks(...), or None"),
     (lambda: Callbacks(tried=3), "tried of Callbacks is 3: give a function, or None"),
-    (solved(gradient="checkpoint", parameters="w"), "parameters holds ['w']: give the tensors"),
+    (solved(gradient="checkpoint", parameters="w"), "parameters holds 'w': give the tensors"),
     (solved(gradient="checkpoint", parameters=net[0]), "give the tensors that the field depends on"),
     (solved(f=3), "the field is 3: give a function of (t, y)"),
     (solved(dense=True, f=only, rule="strang"), None),
