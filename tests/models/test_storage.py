@@ -20,7 +20,7 @@ from odelib.models import (
     save_pretrained,
     storage,
 )
-from odelib.solvers import TABLEAUS, Adaptive, Checkpoint, Reversible, Step, StepRule, step_rule
+from odelib.solvers import Adaptive, Checkpoint, Reversible, Step, StepRule, Tableau, step_rule
 
 TINY = {"dim": 16, "num_heads": 2, "mlp_ratio": 2.0, "intervals": 2}
 TEXT = {**TINY, "vocab_size": 11, "max_tokens": 12}
@@ -200,7 +200,7 @@ def test_a_swapped_model_is_saved_as_it_is_solved(tmp_path):
     model, images = ViT(ViTConfig.preset("micro")).eval(), torch.ones(2, 1, 28, 28)
     for changes in (
         {"rule": "strang(midpoint)", "refine": 2},
-        {"rule": Reversible(step_rule("rk4")), "gradient": Checkpoint()},
+        {"rule": Reversible(step_rule("rk4")), "gradient": "reversible"},
         {"rule": "tsit5", "steps": Adaptive(1e-3, 1e-3)},
         {"rule": "heun", "steps": 3, "gradient": "backprop"},
     ):
@@ -214,7 +214,7 @@ def test_a_swapped_model_is_saved_as_it_is_solved(tmp_path):
     [
         {"rule": Own()},
         {"rule": Reversible(step_rule("rk4"), coupling=0.5)},
-        {"rule": replace(TABLEAUS["heun"], b=(0.25, 0.75))},
+        {"rule": Tableau("heun", 2, ((), (0.5,)), (0.0, 1.0), (0.0, 0.5))},
         {"gradient": Checkpoint("sqrt")},
         {"rule": "tsit5", "steps": Adaptive(1e-3, 1e-4)},
     ],
