@@ -169,8 +169,8 @@ def _check_runs(study: Study, path: Path) -> None:
                 images = config.data in IMAGE_SETS
                 if setting.metric.startswith("validation") and images and not config.validation:
                     raise ValueError(
-                        f"the metric is {setting.metric}, but no training image is kept for validation: say which share, "
-                        "as in `validation: 0.2`"
+                        f"the metric is {setting.metric}, but no training image is kept for validation: say which "
+                        "share, as in `validation: 0.2`"
                     )
                 if setting.metric == "bleu" and config.data != "multi30k":
                     raise ValueError(

@@ -122,7 +122,7 @@ def test_the_grid_is_a_product_and_options_lie_over_the_settings(tmp_path: Path)
         ("device: cpu", "device: cpu, data: ./pets", r"there is no ./pets: check the path"),
         ("device: cpu", "device: cpu, data: cifar10", None),
         ("seeds: 2", "seeds: 2\n    metric: bleu", r"the metric is bleu, but fashion-mnist-subset has no translations"),
-        ("seeds: 2", "seeds: 2\n    metric: validation_loss", r"no training image is kept for validation: say which share"),
+        ("seeds: 2", "seeds: 2\n    metric: validation_loss", r"no training image is kept for validation"),
         ("refine: 2", "step_rule: rk44", r"line 16: unknown step rule 'rk44'"),
         ("refine: 2", "refine: 0", r"line 16: refine is 0"),
         ("tolerance: 1e-1", "tolerance: -1", r"line 17: tolerance is -1"),
