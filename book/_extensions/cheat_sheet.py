@@ -13,7 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from odelib.solvers import TABLEAUS, Splitting, Tableau, step_rule
 
-UNIT, BOX, HEIGHT = 62, 42, 106
+UNIT, BOX = 62, 42
 FRACTIONS = {0.5: "½", 0.25: "¼", 0.75: "¾"}
 TERMS = ("A", "M")
 
@@ -74,12 +74,17 @@ class Column(NamedTuple):
     weight: str = ""
 
 
-def written(number: float, unit: str = "") -> str:
-    """Return a number of a tableau as a fraction, times a unit if given."""
+def written(number: float) -> str:
+    """Return a number of a tableau as a fraction."""
     exact = Fraction(number).limit_denominator(10_000)
-    if unit and exact in (0, 1):
-        return unit * int(exact) or "0"
-    return FRACTIONS.get(number, str(exact)).replace("-", "\u2212") + unit
+    return FRACTIONS.get(number, str(exact)).replace("-", "\u2212")
+
+
+def time_of(node: float) -> str:
+    """Return the time of a stage, t + ch."""
+    if node == 0.0:
+        return "t"
+    return f"t + {written(node)}h" if node != 1.0 else "t + h"
 
 
 def columns(name: str) -> list[Column]:
@@ -88,10 +93,7 @@ def columns(name: str) -> list[Column]:
     if not isinstance(rule, Splitting):
         tableau = TABLEAUS[name]
         stages = zip(tableau.c, tableau.b, strict=True)
-        return [
-            Column(TERMS, f"t + {written(c, 'h')}", written(b))
-            for c, b in stages
-        ]
+        return [Column(TERMS, time_of(c), written(b)) for c, b in stages]
     found = []
     for term, fraction in rule.sequence(len(TERMS)):
         part = "" if fraction == 1.0 else f"{written(fraction)} "
@@ -128,7 +130,9 @@ def stable(name: str) -> tuple[float, float]:
 def picture(rule: Rule) -> str:
     """Return an SVG of a step: what is evaluated where, with which weight."""
     drawn = columns(rule.name)
-    width, middle = UNIT * len(drawn) + 32, HEIGHT / 2
+    width = UNIT * len(drawn) + 32
+    height = 106 if drawn[0].when else 34
+    middle = height / 2
     tip = width - 3
     parts = [
         f'<path d="M2 {middle}H{tip}m-7 -5l7 5l-7 5" fill="none"'
@@ -148,14 +152,14 @@ def picture(rule: Rule) -> str:
             )
         if column.when:
             parts.append(label(column.when, centre, 16, 11))
-            parts.append(label(f"× {column.weight}", centre, HEIGHT - 6, 12))
+            parts.append(label(f"× {column.weight}", centre, height - 6, 12))
     steps = "; ".join(
         " and ".join(c.boxes)
         + (f" at {c.when}, weight {c.weight}" if c.when else "")
         for c in drawn
     )
     return (
-        f'<svg role="img" viewBox="0 0 {width} {HEIGHT}" width="{width}">'
+        f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}">'
         f"<title>{html.escape(f'{rule.title}: {steps}')}</title>{''.join(parts)}</svg>"
     )
 
