@@ -5,6 +5,7 @@ VENV ?= .venv
 PINS ?= constraints.txt
 WORKERS ?= 2
 HTML := _build/html
+PDF := _build/transformers-as-odes.pdf
 
 # PY is the interpreter that does the work. Left alone it is the environment made below; set it
 # (`make book PY=$$(which python)`) to use an environment of your own, such as conda's.
@@ -52,14 +53,15 @@ book: $(SETUP) fresh  ## execute the chapters that changed and build the HTML, w
 	@$(dir $(PY))jupyter-book build . -W --keep-going --quiet || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is built. Open file://$(CURDIR)/$(HTML)/index.html or run: make serve"
 
-pages: book  ## the same, ready to publish as a static site
+pages: book notebooks pdf  ## the same, with all that readers download, ready to publish as a static site
+	$(PY) book/_extensions/downloads.py $(HTML) $(PDF) _build/notebooks/jupyter.zip _build/notebooks/student.zip
 	@touch $(HTML)/.nojekyll
 
 notebooks: $(SETUP)  ## write the chapters as they read well in Colab and Jupyter, and for students
 	$(PY) book/_extensions/editions.py _build/notebooks
 
 pdf: book  ## print the whole book as one PDF with an outline and links (needs Chromium)
-	$(PY) book/_extensions/paper.py $(HTML) _build/transformers-as-odes.pdf
+	$(PY) book/_extensions/paper.py $(HTML) $(PDF)
 
 serve: book  ## build, then serve the book on http://localhost:8000
 	$(PY) -m http.server 8000 --bind localhost --directory $(HTML)

@@ -2,18 +2,21 @@
 
 - Sphinx writes a signature of many lines as a definition list without terms.
 - MyST-NB calls every folded cell "Toggle hidden content", whatever it says.
+- A table whose first head is empty has there a head that says nothing.
 - Sphinx gives the works of a bibliography a role that ARIA has given up.
 """
 
 import re
 from typing import Any
 
+EMPTY_HEAD = re.compile(r"<th[^>]*>(?:<p>\s*</p>)?</th>")
 SIGNATURE = re.compile(r"<dt class=\"sig.*?</dt>", re.S)
 
 
 def mend(body: str) -> str:
-    """Return the body of a page with these three mended."""
+    """Return the body of a page with these mended."""
     body = SIGNATURE.sub(_without_list, body)
+    body = EMPTY_HEAD.sub("<td></td>", body)
     body = body.replace(' aria-label="Toggle hidden content"', "")
     return body.replace('role="doc-biblioentry"', 'role="listitem"')
 

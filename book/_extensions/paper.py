@@ -30,6 +30,13 @@ WITHIN = re.compile(r'((?:xlink:)?href=")#([^"]*)"|url\(#([^)]+)\)')
 LINK = re.compile(r'(<a\b[^>]*?\shref=")(?!https?:|mailto:|#)([^"]*)"')
 SOURCE = re.compile(r'(\ssrc=")(?!https?:|data:)([^"]*)"')
 BROWSERS = ("google-chrome", "chromium", "chromium-browser", "chrome")
+# What paper does not show, and the colours of code, are half of all elements.
+PRUNE = """() => {
+  const unseen = ".claims, details.folded, button, script, .headerlink, noscript";
+  document.querySelectorAll(`article :is(${unseen})`).forEach(e => e.remove());
+  document.querySelectorAll("article pre > span[class^=i]")
+    .forEach(line => line.replaceChildren(line.textContent));
+}"""
 FOOTER = (
     '<div style="width:100%;font-size:8pt;text-align:center">'
     '<span class="pageNumber"></span></div>'
@@ -136,6 +143,7 @@ def print_pdf(html: Path, one: Path, out: Path, mathjax: Path | None) -> None:
             )
         page.goto(f"{site}/{one.name}")
         page.evaluate("() => MathJax.startup.promise")
+        page.evaluate(PRUNE)
         page.pdf(
             path=str(out),
             format="A4",

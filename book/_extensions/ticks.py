@@ -156,6 +156,23 @@ def button(number: int, claims: list[Claim]) -> tick:
     return tick("", text, format="html")
 
 
+def _runs(claims: list[Claim], seed: str) -> Iterator[str]:
+    """Yield how often the claims were measured, by name where they differ."""
+    over: dict[str, list[str]] = {}
+    for claim in claims:
+        names = over.setdefault(claim.seeds, [])
+        names.append(claim.name.replace("-", " "))
+    for seeds, names in sorted(over.items(), reverse=True):
+        what = f" ({', '.join(names)})" if len(over) > 1 else ""
+        if seeds:
+            yield f"Measured over {seeds} seeds{what}."
+        else:
+            yield (
+                "Measured once, when this page was built, with random seed"
+                f" {seed}{what}."
+            )
+
+
 def note(number: int, claims: list[Claim], seed: str) -> str:
     """Return what a tick opens."""
     rows = "".join(
@@ -164,12 +181,7 @@ def note(number: int, claims: list[Claim], seed: str) -> str:
         f"<td>{html.escape(c.said)}</td></tr>"
         for c in claims
     )
-    seeds = sorted({int(c.seeds) for c in claims if c.seeds})
-    runs = (
-        f"Measured over {' and '.join(map(str, seeds))} seeds."
-        if seeds
-        else f"Measured once, when this page was built, with random seed {seed}."
-    )
+    runs = " ".join(_runs(claims, seed))
     code = "\n".join(dict.fromkeys(c.code for c in claims))
     return (
         f'<div popover id="claims-{number}" class="claims" role="dialog"'

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
+
+_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def say(line: str) -> None:
+    """Print a line; on a console of few characters (Windows' cp1252) 10⁻⁷ becomes 10^-7, other strangers ``?``."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda raised: "^" + raised[0].translate(_RAISED), line)
+        line = line.encode(encoding, "replace").decode(encoding)
+    print(line)
 
 
 def in_notebook() -> bool:

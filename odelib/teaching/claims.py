@@ -16,7 +16,7 @@ from typing import Literal, SupportsFloat, cast
 from scipy.special import stdtrit
 from torch import Tensor
 
-from odelib.teaching._display import emit_after_cell
+from odelib.teaching._display import emit_after_cell, say
 
 _GLUE_PREFIX = "application/papermill.record/"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -95,7 +95,7 @@ def claim(
         raise ClaimFailed(f"The claim {name} is false: measured {shown}{unit}, but the text says {said}.")
     over = f", over {seeds} seeds" if seeds is not None else ""
     if digits is None:
-        print(f"claim {name}: {said}{over}: holds")
+        say(f"claim {name}: {said}{over}: holds")
         bound = above if above is not None else below
         assert bound is not None
         _glue(name, format_number(bound, None) + unit)
@@ -107,7 +107,7 @@ def claim(
         shown = f"{format_number(sum(values) / len(values), digits)} ({low} to {high}){unit}"
     else:
         shown = spread(values, digits) + unit
-    print(f"claim {name}: {shown}, {said}{over}: holds")
+    say(f"claim {name}: {shown}, {said}{over}: holds")
     _glue(name, shown)
 
 
@@ -202,7 +202,7 @@ def report(
                 raise ValueError(f"report {name}: the value is {number}; a chapter quotes finite numbers only")
         shown = spread(numbers, digits)
     shown += f" {unit}" if unit else ""
-    print(f"{name}: {shown}")
+    say(f"{name}: {shown}")
     _glue(name, shown)
 
 

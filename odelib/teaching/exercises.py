@@ -18,6 +18,7 @@ from typing import Any, Literal
 import torch
 
 from odelib.names import choose
+from odelib.teaching._display import say
 from odelib.teaching.claims import format_number
 
 
@@ -90,7 +91,7 @@ def check(name: str, answer: Any) -> None:
     Raises:
         ValueError: there is no exercise of that name.
     """
-    print(judge(name, answer).line)
+    say(judge(name, answer).line)
 
 
 def judge(name: str, answer: Any) -> Verdict:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from odelib.teaching import claim
+
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 sys.path.insert(0, str(ROOT / "book/_extensions"))
 bookkeeping = import_module("bookkeeping")
 lines = import_module("lines")
 formulas = import_module("formulas")
+ticks = import_module("ticks")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,24 @@ def test_a_claim_and_what_it_printed_find_each_other():
         ("by-hand", "", "below 1", ""),
         ("at-2", "0.5 s", "below 1 s", "5"),
     ]
+
+
+def test_a_tick_says_over_how_many_seeds(capsys):
+    sample = [0.42, 0.35, 0.48, 0.21, 0.3]
+    cell = "claim('each', sample, above=0)\nclaim('mean', sample, above=0.1, of='mean')\nclaim('once', 2, expected=2)"
+    exec(cell, {"claim": claim, "sample": sample})
+    left, claims = bookkeeping.quiet(capsys.readouterr().out, bookkeeping.split(cell)[1])
+    assert left == ""
+    assert [(c.name, c.measured, c.said, c.seeds) for c in claims] == [
+        ("each", "0.210 to 0.480", "above 0 in each", "5"),
+        ("mean", "0.352 (0.222 to 0.482)", "above 0.1 for the mean, with its 95 % interval", "5"),
+        ("once", "2", "expected 2 exactly", ""),
+    ]
+    each, mean, once = claims
+    assert "<p>Measured over 5 seeds. If it were" in ticks.note(1, [each, mean], "7")
+    assert "<p>Measured once, when this page was built, with random seed 7. If" in ticks.note(1, [once], "7")
+    mixed = "Measured over 5 seeds (each). Measured once, when this page was built, with random seed 7 (once)."
+    assert mixed in ticks.note(1, [each, once], "7")
 
 
 def test_a_line_with_two_statements_is_refused():

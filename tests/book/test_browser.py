@@ -139,6 +139,22 @@ def test_fits_a_phone(visit):
         visit.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_code_is_the_smaller_part_of_a_phone_s_page(visit):
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    try:
+        share = """() => {
+            const code = "article .highlight, article .cell_output pre";
+            const all = [...document.querySelectorAll(code)].filter(e => e.checkVisibility()
+                && !e.parentElement.closest(code + ", [popover], details:not([open])"));
+            const height = e => e.getBoundingClientRect().height;
+            return all.reduce((sum, e) => sum + height(e), 0) / height(document.querySelector("article")); }"""
+        assert visit.page.evaluate(share) <= 0.45
+        sizes = "all => all.filter(e => e.checkVisibility()).map(e => parseFloat(getComputedStyle(e).fontSize))"
+        assert min(visit.page.locator("article .highlight pre").evaluate_all(sizes), default=13) >= 13
+    finally:
+        visit.page.set_viewport_size({"width": 1280, "height": 900})
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_is_readable(visit, theme):
     visit.theme(theme)
@@ -204,4 +220,4 @@ def test_loads_little(visit, html, site):
     resources = visit.page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
     own = {urlsplit(url).path for url in [visit.page.url, *resources] if url.startswith(site)}
     assert len(own) > 10
-    assert sum(sent(html / path.lstrip("/")) for path in own) < 1_500_000
+    assert sum(sent(html / path.lstrip("/")) for path in own) < 1_100_000

@@ -2,17 +2,20 @@
 
 import re
 import sys
+import zipfile
 from importlib import import_module
 from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book/_extensions"))
 editions = import_module("editions")
 launch = import_module("launch")
-BOOK = editions.Book(ROOT)
+plain_markdown = import_module("plain_markdown")
+BOOK = plain_markdown.Book(ROOT)
 SPECIAL = re.compile(r"\{[a-z:]+\}`|^\s*(?:`{3,}|:{3,})\{|^:(?:label|class):|^\([\w-]+\)=$", re.M)
 
 
@@ -65,19 +68,20 @@ def test_numbers_are_those_of_the_pages(html):
 
 
 def test_words_become_plain():
+    number = BOOK.chapters["07-parallel-block"]
     text = (
         "(here)=\n## A\n\nIt is {glue:text}`slope` by {eq}`eq-ode` in {doc}`01-residual-euler`, "
         "see {cite:t}`chen2018`.\n\n"
         "````{prf:theorem} A title\n:label: thm-agree\nSay {term}`field`.\n````\n\n"
         "````{solution} ex-fold-norm\n:class: dropdown\n```python\nx = 1\n```\n````\n"
     )
-    said = editions.plain(text, BOOK, {"slope": "1.98"}, solutions=True)
+    said = plain_markdown.plain(text, BOOK, {"slope": "1.98"}, solutions=True)
     assert SPECIAL.findall(said) == []
-    assert "It is 1.98 by [(7.5)](" in said
+    assert f"It is 1.98 by [({number}.5)](" in said
     assert "[chapter 1](" in said
     assert "[Chen et al. (2018)](https://" in said
-    assert "> **Theorem 7.1 (A title).**\n>\n> Say [field](" in said
-    assert "<details><summary>Solution to exercise 7.5</summary>\n\n```python\nx = 1\n```" in said
+    assert f"> **Theorem {number}.1 (A title).**\n>\n> Say [field](" in said
+    assert f"<details><summary>Solution to exercise {number}.5</summary>\n\n```python\nx = 1\n```" in said
 
 
 def test_a_button_leads_to_the_edition_or_says_what_is_missing():
@@ -99,3 +103,12 @@ def test_a_notebook_under_an_old_name_says_where_it_went(old):
     (cell,) = nbformat.reads(editions.pointer(new, BOOK), as_version=4).cells
     assert f"({new}.ipynb)" in cell.source
     assert f"{BOOK.address}{new}.html" in cell.source
+
+
+def test_editions_are_zipped_and_binder_finds_odelib(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["editions.py", str(tmp_path / "out"), "--root", str(ROOT)])
+    editions.main()
+    with zipfile.ZipFile(tmp_path / "out/student.zip") as pack:
+        assert pack.namelist() == [path.name for path in BOOK.notebooks]
+    wanted = yaml.safe_load((tmp_path / "out/.binder/environment.yml").read_text())["dependencies"][-1]["pip"]
+    assert f"odelib[book,text] @ git+{BOOK.repository}" in wanted

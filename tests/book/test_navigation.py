@@ -83,10 +83,10 @@ def test_the_laboratory_is_a_few_tab_stops_away(opened):
     pytest.fail("thirty tab stops do not reach the laboratory")
 
 
-def test_arrow_keys_turn_the_chapters(opened, site):
+def test_arrow_keys_turn_the_chapters(opened, site, page_names):
     page = opened(CHAPTER)
     page.keyboard.press("ArrowRight")
-    page.wait_for_url(f"{site}/book/09-weight-sharing.html")
+    page.wait_for_url(f"{site}/{page_names[page_names.index(CHAPTER) + 1]}.html")
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(f"{site}/{CHAPTER}.html")
     slider = page.locator(".ode-lab input[type=range]").first
@@ -95,6 +95,45 @@ def test_arrow_keys_turn_the_chapters(opened, site):
     slider.press("ArrowRight")
     assert slider.input_value() != before
     assert page.url.startswith(f"{site}/{CHAPTER}.html")
+
+
+def test_a_preview_opens_at_the_focus_and_closes_with_escape(opened):
+    page = opened(CHAPTER)
+    link, preview = page.locator("article a.internal[href^='#equation-']").first, page.locator("#preview")
+    number = link.inner_text()
+    link.focus()
+    preview.wait_for(state="visible")
+    assert number in preview.inner_text()
+    page.keyboard.press("Escape")
+    preview.wait_for(state="hidden")
+    assert link.evaluate("e => e === document.activeElement")
+
+
+@pytest.mark.parametrize("kind", ["term", "citation"])
+def test_a_term_and_a_work_of_another_page_are_previewed(opened, kind):
+    page = opened("book/index")
+    links = {"term": "a[href*='glossary.html#term-']", "citation": "a[href*='bibliography.html#']"}
+    page.locator(f"article {links[kind]}").first.focus()
+    page.locator("#preview").wait_for(state="visible")
+    assert len(page.locator("#preview").inner_text()) > 40
+    page.keyboard.press("Escape")
+    page.locator("#preview").wait_for(state="hidden")
+
+
+def test_a_tick_opens_by_keyboard_and_says_how_often_it_was_measured(opened):
+    page = opened(CHAPTER)
+    tick = page.locator("button.tick").first
+    tick.focus()
+    page.keyboard.press("Enter")
+    note = page.locator(f"#{tick.get_attribute('popovertarget')}")
+    assert note.is_visible()
+    assert re.search(
+        r"Measured (over \d+ seeds|once, when this page was built, with random seed \d+)", note.inner_text()
+    )
+    assert "claim(" in note.inner_text()
+    page.keyboard.press("Escape")
+    note.wait_for(state="hidden")
+    page.wait_for_function("document.activeElement.matches('button.tick')")
 
 
 def test_no_id_stands_twice(html, page_name):

@@ -1,6 +1,14 @@
 """On paper a page is black on white, whichever theme it was printed from, and its laboratories are stills."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -44,3 +52,26 @@ def test_a_laboratory_is_a_still_with_the_address_of_the_live_one(printed):
 def test_nothing_to_click_is_printed(printed):
     assert printed.locator("button:visible, details.folded:visible, .bd-sidebar:visible").count() == 0
     assert printed.locator("article h1:visible").count() == 1
+
+
+PAGE = """<!DOCTYPE html><html><head><script>
+window.MathJax = {{ startup: {{ promise: Promise.resolve() }} }};  // mathjax
+</script></head><body><article class="bd-article"><h1 id="top">{title}</h1>{body}</article></body></html>"""
+
+
+def test_the_book_becomes_one_pdf_with_outline_and_links(tmp_path, chromium_path):
+    (tmp_path / "_toc.yml").write_text("root: index\nparts:\n  - chapters:\n      - file: one\n")
+    unseen = '<div class="claims">unseen</div><a href="one.html#top">there</a><a href="https://a.b/c">away</a>'
+    (tmp_path / "index.html").write_text(PAGE.format(title="First", body=unseen))
+    (tmp_path / "one.html").write_text(PAGE.format(title="Second", body='<a href="index.html">back</a>'))
+    out = tmp_path / "made/book.pdf"
+    command = [sys.executable, str(ROOT / "book/_extensions/paper.py"), str(tmp_path), str(out)]
+    environment = {**os.environ, "ODELIB_CHROMIUM": chromium_path}
+    subprocess.run([*command, "--toc", str(tmp_path / "_toc.yml")], check=True, env=environment)
+    pdf = out.read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 2
+    assert b"/Outlines" in pdf
+    assert len(re.findall(rb"/Dest ?/[\w-]+|/Dest ?\(", pdf)) >= 2
+    assert re.findall(rb"/URI \((.*?)\)", pdf) == [b"https://a.b/c"]
+    assert sorted(path.name for path in tmp_path.glob("*.html")) == ["index.html", "one.html"]

@@ -1,5 +1,6 @@
 """Claims hold or fail loudly, print one line, and glue what the prose quotes."""
 
+import io
 import math
 
 import numpy as np
@@ -215,3 +216,20 @@ def test_the_spread_of_a_sample_is_quoted(capsys):
     assert capsys.readouterr().out == "spread: 0.21 to 0.48 %\nalike: 1.0\nwhole: 3 to 12\n"
     with pytest.raises(ValueError, match="finite"):
         report("spread", [1.0, math.inf])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [
+        ("cp1252", "claim noise: 1.00 × 10^-7, expected 10^-7 ± 10^-9: holds\nwhere: ?pó?\n"),
+        ("ascii", "claim noise: 1.00 ? 10^-7, expected 10^-7 ? 10^-9: holds\nwhere: ?p??\n"),
+        ("utf-8", "claim noise: 1.00 × 10⁻⁷, expected 10⁻⁷ ± 10⁻⁹: holds\nwhere: Ωpół\n"),
+    ],
+)
+def test_a_console_of_few_characters_is_told_in_its_own(encoding, printed, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    monkeypatch.setattr("sys.stdout", console)
+    claim("noise", 1e-7, expected=1e-7, tolerance=1e-9)
+    report("where", "Ωpół")
+    console.flush()
+    assert console.buffer.getvalue().decode(encoding) == printed
