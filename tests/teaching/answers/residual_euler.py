@@ -153,6 +153,45 @@ def _torn(t, x):
     return torch.where(inside[:, None], torch.zeros_like(x), turned)
 
 
+def _ellipse(t, x):
+    return math.pi * torch.stack([-2 * x[:, 1], x[:, 0] / 2], dim=1)
+
+
+def _swirl(t, x):
+    turned = torch.stack([-x[:, 1], x[:, 0]], dim=1)
+    return math.pi * x.square().sum(dim=1, keepdim=True) * turned
+
+
+class _TurningModule(torch.nn.Module):
+    def forward(self, t, x):
+        return x @ torch.tensor([[0.0, math.pi], [-math.pi, 0.0]], dtype=x.dtype)
+
+
+def _by_row(t, x):
+    velocity = torch.zeros_like(x)
+    angle = math.pi * t
+    velocity[0] = math.pi * torch.tensor([math.sin(angle), -math.cos(angle)], dtype=x.dtype)
+    velocity[1:] = -velocity[0]
+    return velocity
+
+
+def _frozen_disc(t, x):
+    turned = math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=1)
+    return torch.where((x.norm(dim=1) < 0.75)[:, None], 0.0, turned)
+
+
+def _merging(t, x):
+    # Radially, points are drawn to the unit circle and reach it in finite time.
+    r = x.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    inwards = (1 - r).sign() * (1 - r).abs().sqrt() * x / r * (r - 0.1).clamp(0, 0.1)
+    return math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=1) + inwards
+
+
+def _half_turn_in_place(t, x):
+    x += 1
+    return math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=1)
+
+
 def _deep(f, thetas, x, m):
     last = len(thetas) - 1
     for k in range(m * len(thetas)):
@@ -217,15 +256,30 @@ def _in_place_deep(f, thetas, x, m):
     return x
 
 
+def _between_outputs(f, thetas, x, m):
+    last = len(thetas) - 1
+    for k in range(m * len(thetas)):
+        n = min(k // m, last)
+        x = x + torch.lerp(f(thetas[n], x), f(thetas[min(n + 1, last)], x), (k % m) / m) / m
+    return x
+
+
 def _open_ended(thetas, m):
     return _between(thetas, m)[: m * (len(thetas) - 1)]
 
 
 RIGHT = {
     "euler-step": (_loop, _recursive, _running_time),
-    "layers-needed": ((600, 110), [600.0, 110.0]),
     "merging-step": ((0.2, 6), [1 / 5, 6.0]),
-    "half-turn": (_turning(math.pi), _turning(-math.pi), _turning(3 * math.pi), _hurried),
+    "half-turn": (
+        _turning(math.pi),
+        _turning(-math.pi),
+        _turning(3 * math.pi),
+        _hurried,
+        _ellipse,
+        _swirl,
+        _TurningModule(),
+    ),
     "deeper": (_deep, _deep_by_time, _deep_from(_between)),
 }
 WRONG = {
@@ -246,19 +300,6 @@ WRONG = {
         ("drops a row", _first_row_only, "shape"),
         ("raises", _crash, "raised TypeError"),
         ("called instead of passed", 1.5, "Pass the function itself"),
-    ),
-    "layers-needed": (
-        ("factor instead of layers", (30, 110), "multiply the 20 layers"),
-        ("orders exchanged", (110, 600), "belongs to order 2"),
-        ("power inverted for order 1", (18_000, 110), "order 1/2"),
-        ("power inverted for order 2", (600, 18_000), "wrong side"),
-        ("half as many for order 2", (600, 300), "does not halve"),
-        ("order 1 twice", (600, 600), "order 1 again"),
-        ("rounded down", (600, 109), "round up"),
-        ("not rounded", (600, 20 * math.sqrt(30)), "round up"),
-        ("factor for order 2", (600, 6), "multiply the 20 layers"),
-        ("one number", 600, "two numbers"),
-        ("something else", (700, 110), "stays the same"),
     ),
     "merging-step": (
         ("the step that swaps", (0.4, 6), "does not merge"),
@@ -282,6 +323,10 @@ WRONG = {
         ("rows for columns", _one_vector, "one velocity per point"),
         ("stacked along the wrong axis", _transposed, "one velocity per point"),
         ("torn", _torn, "case distinction"),
+        ("velocity by row", _by_row, "not at its row"),
+        ("inner disc frozen", _frozen_disc, "not Lipschitz"),
+        ("points that meet", _merging, "not Lipschitz"),
+        ("writes into its argument", _half_turn_in_place, "has changed"),
         ("called instead of passed", 3.14, "Pass the function itself"),
     ),
     "deeper": (
@@ -294,6 +339,7 @@ WRONG = {
         ("one layer too many", _deep_from(lambda w, m: [*_between(w, m), w[-1]]), "too many"),
         ("one layer too few", _deep_from(lambda w, m: _between(w, m)[1:]), "too few"),
         ("repeated", _deep_from(lambda w, m: w.repeat_interleave(m, dim=0)), "used m times"),
+        ("outputs interpolated", _between_outputs, "interpolate their weights"),
         ("grid 1/(L-1)", _deep_from(_resized), "not at 1"),
         (
             "extrapolated",
