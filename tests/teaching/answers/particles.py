@@ -44,12 +44,68 @@ def _step_by_lengths(f, x, h):
     return y / y.norm(dim=1)[:, None] * math.sqrt(x.shape[1])
 
 
+def _energy_rate(X, beta, power=2):
+    total = (beta * X @ X.T).exp().sum(1, keepdim=True)
+    return (total * _velocity(X, torch.eye(X.shape[1], dtype=X.dtype), beta) ** power).sum()
+
+
+def _energy(X, beta):
+    return (beta * X @ X.T).exp().sum() / 2 / beta
+
+
+def _energy_rate_by_autograd(X, beta):
+    velocity = _velocity(X, torch.eye(X.shape[1], dtype=X.dtype), beta)
+    return torch.func.jvp(lambda x: _energy(x, beta), (X,), (velocity,))[1]
+
+
+def _energy_rate_by_loops(X, beta):
+    X = X.tolist()
+    rate = 0.0
+    for x in X:
+        shares = [math.exp(beta * sum(a * b for a, b in zip(x, y, strict=True))) for y in X]
+        total = sum(shares)
+        pull = [sum(s * y[c] for s, y in zip(shares, X, strict=True)) / total for c in range(len(x))]
+        along = sum(a * b for a, b in zip(x, pull, strict=True))
+        rate += total * sum((p - along * a) ** 2 for a, p in zip(x, pull, strict=True))
+    return rate
+
+
+def _speed(X, beta):
+    return _velocity(X, torch.eye(X.shape[1], dtype=X.dtype), beta).square().sum(1)
+
+
+def _total(X, beta):
+    return (beta * X @ X.T).exp().sum(1)
+
+
+def _energy_in_place(X, beta):
+    rate = _energy_rate(X, beta)
+    X.zero_()
+    return rate
+
+
 RIGHT = {
     "flock-field": (_velocity, _velocity_by_tokens),
+    "energy-rate": (_energy_rate, _energy_rate_by_autograd, _energy_rate_by_loops),
     "post-step": (_step, _step_by_torch, _step_by_lengths),
-    "gather-depth": ((14.6, 1000), [10 + math.log(100), 1e3]),
 }
 WRONG = {
+    "energy-rate": (
+        ("no denominator", lambda X, b: _speed(X, b).sum(), "denominator is missing"),
+        ("no square", lambda X, b: (_total(X, b) * _speed(X, b).sqrt()).sum(), "squared"),
+        ("no projection", lambda X, b: (_total(X, b) * (_weights(X, b) @ X).square().sum(1)).sum(), "projection"),
+        ("falls", lambda X, b: -_energy_rate(X, b), "sign is wrong"),
+        ("twice", lambda X, b: 2 * _energy_rate(X, b), "Too large by 2"),
+        ("half", lambda X, b: _energy_rate(X, b) / 2, "The 1/2 cancels"),
+        ("with beta", lambda X, b: b * _energy_rate(X, b), "cancels the 1 / beta"),
+        ("by beta", lambda X, b: _energy_rate(X, b) / b, "cancels the beta"),
+        ("denominator squared", lambda X, b: (_total(X, b) ** 2 * _speed(X, b)).sum(), "once Z_i is left"),
+        ("a mean", lambda X, b: (_total(X, b)[:, None] * _speed(X, b)[:, None]).mean() / X.shape[1], "not a mean"),
+        ("the energy", _energy, "That is the energy"),
+        ("each token's", lambda X, b: _total(X, b) * _speed(X, b), "small h"),
+        ("overwrites", _energy_in_place, "has changed"),
+        ("called instead of passed", 1.0, "Pass the function itself"),
+    ),
     "flock-field": (
         ("projection missing", lambda X, V, b: _weights(X, b) @ X @ V.T, "The projection is missing"),
         ("x taken off", lambda X, V, b: _weights(X, b) @ X @ V.T - X, "no projection"),
@@ -78,10 +134,23 @@ WRONG = {
         ("wrong axis", lambda X, V, b: _along(X, _weights(X, b, dim=0) @ X @ V.T), "The columns sum to one"),
         ("no softmax", lambda X, V, b: _along(X, b * X @ X.T @ X @ V.T), "The softmax is missing"),
         ("a step", lambda X, V, b: X + _velocity(X, V, b), "orthogonal"),
+        (
+            "itself excluded",
+            lambda X, V, b: _along(X, (b * X @ X.T).fill_diagonal_(-math.inf).softmax(1) @ X @ V.T),
+            "sees itself",
+        ),
+        ("V in the scores", lambda X, V, b: _along(X, (b * X @ V @ X.T).softmax(1) @ X @ V.T), "V is in the scores"),
+        ("V in the keys", lambda X, V, b: _along(X, (b * X @ V.T @ X.T).T.softmax(1) @ X @ V.T), "V is in the scores"),
+        (
+            "normalised",
+            lambda X, V, b: torch.nn.functional.normalize(_velocity(X, V, b), dim=1),
+            "has been normalised",
+        ),
         ("called instead of passed", torch.zeros(5, 3), "Pass the function itself"),
     ),
     "post-step": (
         ("h outside", lambda f, x, h: x + h * (_nu(x + f(x)) - x), "h multiplies f alone"),
+        ("PyTorch's eps", lambda f, x, h: torch.nn.functional.layer_norm(x + h * f(x), x.shape[-1:]), "give it eps=0"),
         ("no h", lambda f, x, h: _nu(x + f(x)), "step size is missing"),
         ("h before the result", lambda f, x, h: h * _nu(x + f(x)), "not the result"),
         ("pre-norm", lambda f, x, h: x + h * f(_nu(x)), "the norm"),
@@ -107,18 +176,5 @@ WRONG = {
             "root of the variance",
         ),
         ("called instead of passed", torch.zeros(3, 4), "Pass the function itself"),
-    ),
-    "gather-depth": (
-        ("10 not added", (4.6, 1000), "add the 10"),
-        ("powers of ten", (12, 1000), "powers of ten"),
-        ("from 1", (16.9, 1000), "factor of 100 only"),
-        ("exchanged", (1000, 14.6), "exchange the two"),
-        ("times ten", (46.05, 1000), "add ln 100"),
-        ("the factor", (14.6, 100), "That is the factor"),
-        ("factor added", (14.6, 110), "multiplied by 100"),
-        ("10 added", (14.6, 1010), "multiplied by 100"),
-        ("the same", (14.6, 14.6), "law of post-norm"),
-        ("from 1, pre", (14.6, 10_000), "factor of 100 only"),
-        ("one number", 14.6, "Give 2 numbers"),
     ),
 }
