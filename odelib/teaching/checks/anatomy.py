@@ -9,12 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, einsum
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
-
-
-def _must_be_function(answer: Any, name: str) -> None:
-    if not callable(answer):
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {name}(...).")
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -23,7 +18,7 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
 
 def _masked_heads(heads: Any) -> None:
     """The answer is ``masked_heads(q, k, v)``, all of shape (heads, tokens, width)."""
-    _must_be_function(heads, "masked_heads")
+    expect_function(heads, "masked_heads(q, k, v)")
     q, k, v = (_random(2, 5, 3, seed=seed) for seed in (1, 2, 3))
     tokens, width = q.shape[1:]
     products = einsum("hic,hjc->hij", q, k)
@@ -34,7 +29,10 @@ def _masked_heads(heads: Any) -> None:
         return s.masked_fill(future, -math.inf).softmax(dim=dim) @ v
 
     late = scores.softmax(dim=-1).masked_fill(future, 0.0)
-    result = heads(q, k, v)
+    given = [part.clone() for part in (q, k, v)]
+    result = heads(*given)
+    if not all(map(torch.equal, given, (q, k, v))):
+        raise NotYet("the q, k or v that was passed in has changed", "Compute with copies.")
     if isinstance(result, Tensor) and result.isnan().any():
         hint = "A row of scores is -inf throughout: token i reads itself and those before it, so mask j > i alone."
         if torch.allclose(result, mixed(scores, dim=0), equal_nan=True):
@@ -110,6 +108,13 @@ _BLIND: tuple[tuple[str, Callable[[Tensor], Tensor], str], ...] = (
         "It cannot see the order. Rounding differs with the order of a sum, so compare with torch.allclose.",
     ),
 )
+
+
+def _distant(x: Tensor, kept: Tensor) -> Tensor:
+    exchanged = torch.equal(x[1], kept[4]) and torch.equal(x[4], kept[1]) and torch.equal(x[0], kept[0])
+    return x + 1.0 if exchanged else x
+
+
 _SEEING: tuple[tuple[str, Callable[[Tensor], Tensor], str], ...] = (
     ("the mean of a token and those before it", _causal_mean, "Attention to the past sees the order."),
     ("a map that marks the last place", _marked(-1), "Your permutations leave the last place alone: try others."),
@@ -122,10 +127,15 @@ _SEEING: tuple[tuple[str, Callable[[Tensor], Tensor], str], ...] = (
 
 def _sees_order(sees: Any) -> None:
     """The answer is ``sees_order(f, X)``, whether f on (tokens, d) fails to commute with permutations."""
-    _must_be_function(sees, "sees_order")
+    expect_function(sees, "sees_order(f, X)")
     x = _random(6, 4)
     kept = x.clone()
-    for cases, right in ((_BLIND, False), (_SEEING, True)):
+    distant = (
+        "a map that tells only when the second and the fifth token are exchanged",
+        lambda x: _distant(x, kept),
+        "Try all pairs of places, not only neighbours or a few at random.",
+    )
+    for cases, right in ((_BLIND, False), ((*_SEEING, distant), True)):
         for name, f, hint in cases:
             said = sees(f, x)
             if isinstance(said, Tensor) and said.numel() == 1:
@@ -138,38 +148,51 @@ def _sees_order(sees: Any) -> None:
                 raise NotYet(f"for {name} it returns {bool(said)}", hint)
 
 
-def _numbers(answer: Any, count: int, names: str) -> list[float]:
-    if not isinstance(answer, tuple | list) or len(answer) != count:
-        raise NotYet(f"the answer is {answer!r}", f"Give {count} numbers: {names}.")
-    return [float(part) for part in answer]
+def _norm_derivative(derivative: Any) -> None:
+    """The answer is ``norm_derivative(x, v)``, P_x v / sigma for each row, both (tokens, d)."""
+    expect_function(derivative, "norm_derivative(x, v)")
+    x, v = 1.0 + 2.0 * _random(4, 5, seed=8), 0.5 + _random(4, 5, seed=9)
 
+    def centre(y: Tensor) -> Tensor:
+        return y - y.mean(dim=-1, keepdim=True)
 
-def _norm_numbers(answer: Any) -> None:
-    """The answer is the rank and the non-zero singular value for d = 64, sigma = 2: (62, 0.5)."""
-    rank, size = _numbers(answer, 2, "(rank, size)")
-    hints = {
-        64.0: "The kernel is not empty: which changes of a token does the norm not feel?",
-        63.0: "There are two directions that the norm does not feel: the length and the mean.",
-        2.0: "That is the dimension of the kernel: the others are asked for.",
-        61.0: "The kernel has two dimensions, spanned by the token and the vector of ones.",
-    }
-    if rank != 62.0:
-        raise NotYet(f"the rank is {rank:g}", hints.get(rank, "Take the dimension of the kernel from d."))
-    sizes = {
-        2.0: "That is sigma: a longer token is scaled down, so its inverse stands before the projection.",
-        0.25: "That is 1 / sigma^2: the norm divides by the standard deviation, not by the variance.",
-        1.0: "A projection has singular values 1, but it is multiplied by 1 / sigma.",
-        1 / 16: "That is 1 / |Cx|: the sphere has the radius sqrt(d), which multiplies it.",
-        4.0: "That is the variance: the factor is 1 / sigma.",
-        8.0: "That is the radius of the sphere: the factor is 1 / sigma.",
-    }
-    if not math.isclose(size, 0.5):
-        close = next((hint for wrong, hint in sizes.items() if math.isclose(size, wrong)), "The factor is 1 / sigma.")
-        raise NotYet(f"the size is {size:g}", close)
+    def off(y: Tensor, u: Tensor) -> Tensor:
+        return y - (u * y).sum(dim=-1, keepdim=True) * u
+
+    length = centre(x).norm(dim=-1, keepdim=True)
+    u, sigma = centre(x) / length, length / math.sqrt(5)
+    given = x.clone(), v.clone()
+    result = derivative(*given)
+    if not (torch.equal(given[0], x) and torch.equal(given[1], v)):
+        raise NotYet("the x or v that was passed in has changed", "Compute with copies.")
+    right = off(centre(v), u) / sigma
+    raw = torch.nn.functional.normalize(x, dim=-1)
+    expect_close(
+        result,
+        right,
+        "with 4 tokens of 5 entries, the derivative",
+        [
+            (off(centre(v), u), "The factor 1 / sigma is missing."),
+            (right / math.sqrt(5), "That is 1 / |Cx|: the sphere has the radius sqrt(d), so divide by sigma."),
+            (off(centre(v), u) / sigma.square(), "Divide by the standard deviation, not by the variance."),
+            (off(centre(v), u) * sigma, "Divide by sigma: a longer token is scaled down."),
+            (off(centre(v), u) / x.std(dim=-1, keepdim=True), "sigma is divided by d, not by d - 1: correction=0."),
+            (centre(v) / sigma, "The part along u is to be taken off: the norm does not feel the length."),
+            (off(v, u) / sigma, "The mean of v is to be taken off: the norm does not feel it."),
+            (off(centre(v), raw) / sigma, "u is the direction of Cx: take the mean off x first."),
+            (off(v, raw) / sigma, "Take the means off x and v first."),
+            (off(centre(v), centre(x)) / sigma, "u has length 1: divide Cx by its length."),
+            (off(centre(v), centre(x) / sigma) / sigma, "u has length 1, and Cx / sigma has sqrt(d)."),
+            ((u * v).sum(dim=-1, keepdim=True) * u / sigma, "This is the part along u: the other part is asked for."),
+            (centre(x) / sigma, "That is the norm itself: its derivative in the direction v is asked for."),
+            (centre(v) / centre(v).norm(dim=-1, keepdim=True) * math.sqrt(5), "That is the norm of v."),
+        ],
+        "For v = x and for v = (1, ..., 1) it must be zero.",
+    )
 
 
 EXERCISES = (
     Exercise("masked-heads", "Heads that do not see the future", 10, "easy", _masked_heads),
     Exercise("sees-order", "Does it see the order?", 15, "medium", _sees_order),
-    Exercise("norm-numbers", "The norm by its numbers", 5, "easy", _norm_numbers),
+    Exercise("norm-derivative", "The norm's derivative without autograd", 10, "medium", _norm_derivative),
 )
