@@ -14,7 +14,7 @@ EXPECTED = {
     "stiffness": "02-solvers#stiffness",
     "kv cache": "glossary#term-key-value-cache",
     "runge kutta": "glossary#term-Runge-Kutta-method",
-    "pre-norm vs post-norm": "05-anatomy#pre-norm-and-post-norm-as-differential-equations",
+    "pre-norm vs post-norm": "06-particles#pre-norm-and-post-norm-as-differential-equations",
     "Lie-Trotter": "08-splitting#",
     "macaron": "08-splitting#the-layers-that-are-built",
     "commutator": "glossary#term-commutator",
@@ -23,7 +23,7 @@ EXPECTED = {
     "checkpointing": "glossary#term-checkpointing",
     "adaptive step size": "glossary#term-adaptive-steps",
     "residual network": "01-residual-euler#",
-    "clusters of tokens": "05-anatomy#particles-on-the-sphere",
+    "clusters of tokens": "06-particles#particles-on-the-sphere",
     "trajectories cross": "01-residual-euler#trajectories-do-not-cross",
 }
 

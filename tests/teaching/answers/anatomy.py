@@ -1,5 +1,6 @@
 """Answers to the exercises of the chapter on the anatomy of a layer."""
 
+import itertools
 import math
 
 import torch
@@ -40,34 +41,17 @@ def _heads_exchanged(q, k, v):
     return _heads()(k, q, v)
 
 
-def _along(x, y):
-    return y - (x * y).sum(dim=-1, keepdim=True) * x
-
-
-def _weights(X, beta, dim=-1):
-    return (beta * X @ X.T).softmax(dim=dim)
-
-
-def _velocity(X, V, beta):
-    return _along(X, _weights(X, beta) @ X @ V.T)
-
-
-def _velocity_by_tokens(X, V, beta):
-    rows = []
-    for x in X:
-        share = torch.exp(beta * X @ x)
-        pull = V @ (share @ X) / share.sum()
-        rows.append((torch.eye(len(x), dtype=X.dtype) - torch.outer(x, x)) @ pull)
-    return torch.stack(rows)
-
-
 def _sees_by_exchanges(f, X):
-    for i in range(len(X) - 1):
-        order = torch.arange(len(X))
-        order[i], order[i + 1] = i + 1, i
+    for i, j in itertools.combinations(range(len(X)), 2):
+        order = list(range(len(X)))
+        order[i], order[j] = j, i
         if not torch.allclose(f(X[order]), f(X)[order]):
             return True
     return False
+
+
+def _sees_by_neighbours(f, X):
+    return not all(torch.allclose(f(X[p]), f(X)[p]) for p in _all_swaps(X))
 
 
 def _sees_by_chance(f, X):
@@ -100,31 +84,59 @@ def _in_place(f, X):
     return not torch.allclose(f(X)[[1, 0, *range(2, len(X))]], before)
 
 
-def _nu(x, dim=-1, correction=0):
-    return (x - x.mean(dim=dim, keepdim=True)) / x.std(dim=dim, correction=correction, keepdim=True)
+def _parts(x, v):
+    """Cx, Cv, its direction u and sigma."""
+    x, v = x - x.mean(-1, keepdim=True), v - v.mean(-1, keepdim=True)
+    return x, v, x / x.norm(dim=-1, keepdim=True), x.square().mean(-1, keepdim=True).sqrt()
 
 
-def _step(f, x, h):
-    return _nu(x + h * f(x))
+def _off(v, u):
+    return v - (u * v).sum(-1, keepdim=True) * u
 
 
-def _step_by_torch(f, x, h):
-    return torch.nn.functional.layer_norm(x + h * f(x), x.shape[-1:], eps=0.0)
+def _norm_derivative(x, v):
+    _, v, u, sigma = _parts(x, v)
+    return _off(v, u) / sigma
 
 
-def _step_by_lengths(f, x, h):
-    y = torch.add(x, f(x), alpha=h)
-    y = y - y.mean(dim=1)[:, None]
-    return y / y.norm(dim=1)[:, None] * math.sqrt(x.shape[1])
+def _norm_derivative_by_jvp(x, v):
+    def nu(y):
+        y = y - y.mean(-1, keepdim=True)
+        return y / y.square().mean(-1, keepdim=True).sqrt()
+
+    return torch.func.jvp(nu, (x,), (v,))[1]
+
+
+def _norm_derivative_by_matrices(x, v):
+    d = x.shape[1]
+    C = torch.eye(d, dtype=x.dtype) - 1 / d
+    rows = []
+    for token, w in zip(x, v, strict=True):
+        u = C @ token / (C @ token).norm()
+        rows.append((C - torch.outer(u, u)) @ w / token.std(correction=0))
+    return torch.stack(rows)
+
+
+def _wrong_derivative(rule):
+    return lambda x, v: rule(*_parts(x, v))
+
+
+def _derivative_in_place(x, v):
+    result = _norm_derivative(x, v)
+    x.zero_()
+    return result
+
+
+def _heads_in_place(q, k, v):
+    result = _heads()(q, k, v)
+    v.zero_()
+    return result
 
 
 RIGHT = {
     "masked-heads": (_heads(), _heads_by_rows, _heads_by_torch),
-    "flock-field": (_velocity, _velocity_by_tokens),
-    "sees-order": (_sees_by_exchanges, _sees_by_chance, _sees_by_matrices),
-    "norm-numbers": ((62, 0.5), [62.0, 1 / 2]),
-    "post-step": (_step, _step_by_torch, _step_by_lengths),
-    "gather-depth": ((14.6, 1000), [10 + math.log(100), 1e3]),
+    "sees-order": (_sees_by_exchanges, _sees_by_matrices),
+    "norm-derivative": (_norm_derivative, _norm_derivative_by_jvp, _norm_derivative_by_matrices),
 }
 WRONG = {
     "masked-heads": (
@@ -143,37 +155,26 @@ WRONG = {
         ("queries and keys exchanged", _heads_exchanged, "exchanged"),
         ("softmax missing", _heads_no_softmax, "look at the mask"),
         ("one head only", lambda q, k, v: _heads()(q, k, v)[0], "look at the mask"),
+        ("overwrites", _heads_in_place, "has changed"),
         ("called instead of passed", 1.0, "Pass the function itself"),
     ),
-    "flock-field": (
-        ("projection missing", lambda X, V, b: _weights(X, b) @ X @ V.T, "The projection is missing"),
-        ("x taken off", lambda X, V, b: _weights(X, b) @ X @ V.T - X, "no projection"),
-        (
-            "number taken off",
-            lambda X, V, b: (y := _weights(X, b) @ X @ V.T) - (X * y).sum(-1, keepdim=True),
-            "is a number",
-        ),
-        (
-            "the other part",
-            lambda X, V, b: (X * (_weights(X, b) @ X @ V.T)).sum(-1, keepdim=True) * X,
-            "the part along x_i",
-        ),
-        (
-            "projected at the mean",
-            lambda X, V, b: _along(X.mean(0, keepdim=True) / X.mean(0).norm(), _weights(X, b) @ X @ V.T),
-            "its own place",
-        ),
-        ("wrong sign", lambda X, V, b: -_velocity(X, V, b), "The sign is wrong"),
-        ("no values", lambda X, V, b: _along(X, _weights(X, b) @ X), "value matrix is missing"),
-        ("values transposed", lambda X, V, b: _velocity(X, V.T, b), "V is transposed"),
-        ("values after", lambda X, V, b: _along(X, _weights(X, b) @ X) @ V.T, "before the projection"),
-        ("beta missing", lambda X, V, b: _velocity(X, V, 1.0), "Beta is missing"),
-        ("a temperature", lambda X, V, b: _velocity(X, V, 1 / b), "inverse of a temperature"),
-        ("root of d", lambda X, V, b: _velocity(X, V, b / math.sqrt(X.shape[1])), "no root of d"),
-        ("wrong axis", lambda X, V, b: _along(X, _weights(X, b, dim=0) @ X @ V.T), "The columns sum to one"),
-        ("no softmax", lambda X, V, b: _along(X, b * X @ X.T @ X @ V.T), "The softmax is missing"),
-        ("a step", lambda X, V, b: X + _velocity(X, V, b), "orthogonal"),
-        ("called instead of passed", torch.zeros(5, 3), "Pass the function itself"),
+    "norm-derivative": (
+        ("no sigma", _wrong_derivative(lambda x, v, u, s: _off(v, u)), "1 / sigma is missing"),
+        ("by the length", lambda x, v: _norm_derivative(x, v) / math.sqrt(x.shape[1]), "radius sqrt(d)"),
+        ("variance", _wrong_derivative(lambda x, v, u, s: _off(v, u) / s**2), "not by the variance"),
+        ("times sigma", _wrong_derivative(lambda x, v, u, s: _off(v, u) * s), "scaled down"),
+        ("unbiased", lambda x, v: _off(_parts(x, v)[1], _parts(x, v)[2]) / x.std(-1, keepdim=True), "correction=0"),
+        ("length felt", _wrong_derivative(lambda x, v, u, s: v / s), "part along u is to be taken off"),
+        ("mean felt", lambda x, v: _off(v, _parts(x, v)[2]) / _parts(x, v)[3], "mean of v"),
+        ("not centred", lambda x, v: _off(v, x / x.norm(dim=-1, keepdim=True)) / _parts(x, v)[3], "off x and v"),
+        ("u too long", _wrong_derivative(lambda x, v, u, s: _off(v, x) / s), "u has length 1"),
+        ("u by sigma", _wrong_derivative(lambda x, v, u, s: _off(v, x / s) / s), "Cx / sigma"),
+        ("the other part", _wrong_derivative(lambda x, v, u, s: (v - _off(v, u)) / s), "the other part"),
+        ("the norm itself", _wrong_derivative(lambda x, v, u, s: x / s), "the norm itself"),
+        ("norm of v", lambda x, v: _parts(v, x)[0] / _parts(v, x)[3], "the norm of v"),
+        ("wrong sign", lambda x, v: -_norm_derivative(x, v), "must be zero"),
+        ("overwrites", _derivative_in_place, "has changed"),
+        ("called instead of passed", torch.zeros(4, 5), "Pass the function itself"),
     ),
     "sees-order": (
         ("invariance", _sees(_turned_ring, lambda f, X, p: torch.allclose(f(X[p]), f(X))), "compare f(X[p])"),
@@ -184,65 +185,14 @@ WRONG = {
         ("first two only", _sees(lambda n: [1, 0, *range(2, n)]), "leave the last place alone"),
         ("last two only", _sees(lambda n: [*range(n - 2), n - 1, n - 2]), "leave the first place alone"),
         ("first and last only", _sees(lambda n: [n - 1, *range(1, n - 1), 0]), "leave the third place alone"),
+        ("neighbours only", _sees_by_neighbours, "all pairs of places"),
+        ("some at random", _sees_by_chance, "all pairs of places"),
         ("ring only", _sees(_turned_ring), "Turning the ring"),
         ("turned row only", _sees(_turned_row), "Turning the row round"),
         ("writes into X", _in_place, "has changed"),
         ("a measure", lambda f, X: (f(X.flip(0)) - f(X).flip(0)).norm() + 0.5, "Return True or False"),
         ("a word", lambda f, X: "no", "Return True or False"),
         ("called instead of passed", True, "Pass the function itself"),
-    ),
-    "norm-numbers": (
-        ("no kernel", (64, 0.5), "The kernel is not empty"),
-        ("length only", (63, 0.5), "two directions"),
-        ("kernel itself", (2, 0.5), "dimension of the kernel"),
-        ("three dimensions", (61, 0.5), "spanned by the token"),
-        ("sigma", (62, 2), "That is sigma"),
-        ("variance", (62, 0.25), "1 / sigma^2"),
-        ("projection", (62, 1), "multiplied by 1 / sigma"),
-        ("length", (62, 1 / 16), "1 / |Cx|"),
-        ("radius", (62, 8), "radius of the sphere"),
-        ("one number", 62, "Give 2 numbers"),
-    ),
-    "post-step": (
-        ("h outside", lambda f, x, h: x + h * (_nu(x + f(x)) - x), "h multiplies f alone"),
-        ("no h", lambda f, x, h: _nu(x + f(x)), "step size is missing"),
-        ("h before the result", lambda f, x, h: h * _nu(x + f(x)), "not the result"),
-        ("pre-norm", lambda f, x, h: x + h * f(_nu(x)), "the norm"),
-        ("branch normalised", lambda f, x, h: x + h * _nu(f(x)), "residual sum comes before"),
-        ("no residual", lambda f, x, h: _nu(h * f(x)), "residual is missing"),
-        ("wrong sign", lambda f, x, h: _nu(x - h * f(x)), "sign of the step"),
-        ("over the tokens", lambda f, x, h: _nu(x + h * f(x), dim=0), "over its own entries"),
-        ("unbiased", lambda f, x, h: _nu(x + h * f(x), correction=1), "correction=0"),
-        (
-            "not centred",
-            lambda f, x, h: (y := x + h * f(x)) / y.square().mean(-1, keepdim=True).sqrt(),
-            "mean is not taken off",
-        ),
-        (
-            "unit length",
-            lambda f, x, h: torch.nn.functional.normalize(_nu(x + h * f(x)), dim=-1),
-            "radius sqrt(d)",
-        ),
-        ("only centred", lambda f, x, h: (y := x + h * f(x)) - y.mean(-1, keepdim=True), "Only the mean"),
-        (
-            "by the variance",
-            lambda f, x, h: _nu(y := x + h * f(x)) / y.std(-1, correction=0, keepdim=True),
-            "root of the variance",
-        ),
-        ("called instead of passed", torch.zeros(3, 4), "Pass the function itself"),
-    ),
-    "gather-depth": (
-        ("10 not added", (4.6, 1000), "add the 10"),
-        ("powers of ten", (12, 1000), "powers of ten"),
-        ("from 1", (16.9, 1000), "factor of 100 only"),
-        ("exchanged", (1000, 14.6), "exchange the two"),
-        ("times ten", (46.05, 1000), "add ln 100"),
-        ("the factor", (14.6, 100), "That is the factor"),
-        ("factor added", (14.6, 110), "multiplied by 100"),
-        ("10 added", (14.6, 1010), "multiplied by 100"),
-        ("the same", (14.6, 14.6), "law of post-norm"),
-        ("from 1, pre", (14.6, 10_000), "factor of 100 only"),
-        ("one number", 14.6, "Give 2 numbers"),
     ),
 }
 
