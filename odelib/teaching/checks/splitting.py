@@ -8,12 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
-
-
-def _must_be_function(answer: Any, name: str) -> None:
-    if not callable(answer):
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {name}(...).")
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones
 
 
 def _numbers(answer: Any, names: str, count: int) -> list[float]:
@@ -33,11 +29,11 @@ def _near(values: list[float], *wanted: float) -> bool:
 
 def _matrix_bracket(bracket: Any) -> None:
     """The answer is ``matrix_bracket(S, R)``, returning a matrix."""
-    _must_be_function(bracket, "matrix_bracket")
+    expect_function(bracket, "matrix_bracket(...)")
     s = torch.tensor([[1.0, 2.0], [0.0, -1.0]], dtype=torch.float64)
     r = torch.tensor([[0.0, 1.0], [3.0, 2.0]], dtype=torch.float64)
     expect_close(
-        bracket(s, r),
+        call_with_clones(bracket, s, r),
         s @ r - r @ s,
         "with S = [[1, 2], [0, -1]] and R = [[0, 1], [3, 2]], the commutator",
         [
@@ -66,36 +62,6 @@ def _pair(x: Tensor, h: float) -> Tensor:
     return _flow_m(_flow_a(x, h), h)
 
 
-def _strang_step(strang: Any) -> None:
-    """The answer is ``strang_step(flow_A, flow_M, x, h)``."""
-    _must_be_function(strang, "strang_step")
-    x, h = torch.tensor([1.0, 2.0], dtype=torch.float64), 0.5
-
-    def moves(*sequence: tuple[Any, float]) -> Tensor:
-        y = x
-        for flow, part in sequence:
-            y = flow(y, part * h)
-        return y
-
-    a, m = _flow_a, _flow_m
-    expect_close(
-        strang(a, m, x, h),
-        moves((m, 0.5), (a, 1.0), (m, 0.5)),
-        "with A = (x2^2, 0), M = (0, x1), x = [1, 2], h = 0.5, the step",
-        [
-            (moves((a, 0.5), (m, 1.0), (a, 0.5)), "That has A in two halves: here M is split, and A is in the middle."),
-            (moves((m, 1.0), (a, 1.0), (m, 1.0)), "M gets twice its time: each half lasts h / 2."),
-            (moves((m, 0.5), (a, 0.5), (m, 0.5)), "A gets half its time: it is followed for the whole h."),
-            (moves((m, 0.5), (a, 1.0)), "The second half of M is missing."),
-            (moves((a, 1.0), (m, 0.5)), "The first half of M is missing."),
-            (moves((m, 0.5), (m, 0.5), (a, 1.0)), "Both halves of M come first: one of them belongs behind A."),
-            (moves((a, 1.0), (m, 0.5), (m, 0.5)), "Both halves of M come last: one of them belongs in front of A."),
-            (moves((a, 1.0), (m, 1.0)), "That is Lie-Trotter: put half of M in front of A."),
-            (moves((m, 1.0), (a, 1.0)), "That is Lie-Trotter with M first: half of M belongs behind A."),
-        ],
-    )
-
-
 def _parking(answer: Any) -> None:
     """The answer is the pair (c, p)."""
     values = _numbers(answer, "c, p", 2)
@@ -121,7 +87,7 @@ def _parking(answer: Any) -> None:
 
 def _mend_ends(mended: Any) -> None:
     """The answer is ``mended(pair, flow_M, x, h, n)``."""
-    _must_be_function(mended, "mended")
+    expect_function(mended, "mended(...)")
     x, h, n = torch.tensor([1.0, 2.0], dtype=torch.float64), 0.3, 3
 
     def moves(before: float, after: float, steps: int = n, end: Any = _flow_m) -> Tensor:
@@ -137,7 +103,7 @@ def _mend_ends(mended: Any) -> None:
         return y
 
     expect_close(
-        mended(_pair, _flow_m, x, h, n),
+        call_with_clones(mended, _pair, _flow_m, x, h, n),
         by_strang(),
         "with A = (x2^2, 0), M = (0, x1), x = [1, 2], h = 0.3, n = 3, the result",
         [
@@ -168,6 +134,8 @@ def _inside_out(answer: Any) -> None:
         ((-0.5, 0.0, 0.0, -0.5), "The second half of A sees the first half: it collects a quarter of A'[A]."),
         ((-0.25, 0.0, 0.0, 0.0), "M is taken in one Euler step, which misses a half of M'[M]."),
         ((-0.25, 0.0, 0.0, -0.25), "M is taken in one whole step: it has nothing of M'[M] itself."),
+        ((0.0, 0.5, 0.0, -0.5), "The second half of A lasts h / 2: what it sees counts half."),
+        ((-0.25, 0.0, 0.5, -0.5), "M sees only the first half of A: it collects a half of M'[A], not a whole one."),
     )
     for wrong, hint in known:
         if _near(values, *wrong):
@@ -203,7 +171,6 @@ def _five_steps(answer: Any) -> None:
 
 EXERCISES = (
     Exercise("matrix-bracket", "Two matrices", 5, "easy", _matrix_bracket),
-    Exercise("strang-step", "Where the halves go", 5, "easy", _strang_step),
     Exercise("parking", "Parking, in general", 10, "medium", _parking),
     Exercise("mend-ends", "From usual to Strang", 10, "medium", _mend_ends),
     Exercise("inside-out", "Inside out", 15, "hard", _inside_out),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from odelib.models import ViTConfig
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones
 
 _TRAINED = ViTConfig(intervals=2, steps=3)
 
@@ -25,6 +27,7 @@ def _longer_or_finer(answer: Any) -> None:
         if config.intervals != _TRAINED.intervals:
             hint = "The two weight sets are trained: there is no third one, so leave intervals alone."
             raise NotYet(f"{name} has {config.intervals} weight sets instead of {_TRAINED.intervals}", hint)
+        _expect_nothing_else(name, config)
     longer, finer = answer
     _expect_depth("longer", longer, 2 * _TRAINED.schedule.depth, "Twice as many steps of the size that was trained.")
     if longer.step_size != _TRAINED.step_size:
@@ -36,6 +39,15 @@ def _longer_or_finer(answer: Any) -> None:
         raise NotYet(f"finer has steps of size {finer.step_size:g} instead of {_TRAINED.step_size / 2:g}", hint)
 
 
+def _expect_nothing_else(name: str, config: ViTConfig) -> None:
+    """Steps and their size may differ from those of the trained network, and nothing else."""
+    same = replace(config, steps=_TRAINED.steps, step_size=_TRAINED.step_size)
+    changed = [f.name for f in fields(_TRAINED) if getattr(same, f.name) != getattr(_TRAINED, f.name)]
+    if changed:
+        hint = "Only steps and step_size change: begin with replace(trained_config, ...)."
+        raise NotYet(f"{name} differs from the trained network in {', '.join(changed)}", hint)
+
+
 def _expect_depth(name: str, config: ViTConfig, depth: float, hint: str) -> None:
     if config.schedule.depth != depth:
         raise NotYet(f"{name} integrates over a time of {config.schedule.depth:g} instead of {depth:g}", hint)
@@ -43,6 +55,7 @@ def _expect_depth(name: str, config: ViTConfig, depth: float, hint: str) -> None
 
 def _flow_power(far: Any) -> None:
     """The answer is ``far(P, n)``: the matrix of the flow over n units of time, from that over one."""
+    expect_function(far, "far(...)")
     matrix = torch.tensor([[0.8, -0.6], [0.5, 1.1]], dtype=torch.float64)
     unit = torch.eye(2, dtype=torch.float64)
     for n in (3, 0, 1, -2):
@@ -58,7 +71,7 @@ def _flow_power(far: Any) -> None:
             (torch.linalg.matrix_power(matrix, n).T, "This is the transpose of the right matrix."),
             (unit, "Nothing moves: that is right for n = 0 only. Count negative n, too."),
         ]
-        expect_close(far(matrix, n), want, f"with n = {n}, the flow", suspects)
+        expect_close(call_with_clones(far, matrix, n), want, f"with n = {n}, the flow", suspects)
 
 
 def _absorb_step(absorb: Any) -> None:
@@ -66,7 +79,8 @@ def _absorb_step(absorb: Any) -> None:
     weight = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]], dtype=torch.float64)
     bias = torch.tensor([0.5, -1.0], dtype=torch.float64)
     h, new = 0.25, 2.0
-    result = absorb(weight, bias, h, new)
+    expect_function(absorb, "absorb(...)")
+    result = call_with_clones(absorb, weight, bias, h, new)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise NotYet(f"the answer returns a {type(result).__name__}", "Return two tensors: the new weight and bias.")
     for got, old, name in ((result[0], weight, "weight"), (result[1], bias, "bias")):
@@ -85,23 +99,6 @@ def _absorb_step(absorb: Any) -> None:
         )
 
 
-_HOW_FAR = (
-    (16.0, "shared weights, h = 1", "All pushes point nearly the same way, so they add up like D."),
-    (4.0, "shared weights, h = 1/sqrt(D)", "D pushes of size 1/sqrt(D), nearly parallel, add up to sqrt(D)."),
-    (4.0, "independent weights, h = 1", "Independent pushes add up like a random walk, sqrt(D)."),
-    (0.25, "independent weights, h = 1/D", "A random walk of D pushes of size 1/D goes as far as sqrt(D) / D."),
-)
-
-
-def _how_far(answer: Any) -> None:
-    """The answer is four factors by which the distance moved changes when D grows 16 times."""
-    if not isinstance(answer, tuple | list) or len(answer) != len(_HOW_FAR):
-        raise NotYet(f"the answer is {answer!r}", "Give four factors, in the order of the question.")
-    for value, (want, case, hint) in zip(answer, _HOW_FAR, strict=True):
-        if not math.isclose(float(value), want, rel_tol=1e-6):
-            raise NotYet(f"the factor for {case} is {float(value):g}", hint)
-
-
 def _linear(t: float, knots: Tensor, end: float) -> Tensor:
     """Linear interpolation between knots that are equally far apart on [0, end]."""
     place = t / end * (len(knots) - 1)
@@ -111,32 +108,40 @@ def _linear(t: float, knots: Tensor, end: float) -> Tensor:
 
 def _theta_linear(theta: Any) -> None:
     """The answer is ``theta(t, knots, T)``; knots is a tensor (knots, weights)."""
-    knots = torch.tensor([[0.0, 1.0], [2.0, -1.0], [5.0, 0.5], [4.0, 4.0]], dtype=torch.float64)
-    last, end = len(knots) - 1, 6.0
-    for t in (2.5, 0.0, 5.0, 6.0):
-        place = t / end * last
-        left = min(int(place), last - 1)
-        share = place - left
-        crowded = t / end * len(knots)
-        wrong_left = min(int(crowded), last)
-        suspects = [
-            (knots[min(int(place), last)], "The weights jump from knot to knot: go along the line between them."),
-            (knots[wrong_left], "The weights jump: these are piecewise constant weights."),
-            (torch.lerp(knots[left + 1], knots[left], share), "The shares are exchanged: at a knot, its own is 1."),
-            (
-                torch.lerp(knots[wrong_left], knots[min(wrong_left + 1, last)], crowded - wrong_left),
-                "There is one interval fewer than there are knots.",
-            ),
-            (_linear(min(t, last), knots, last), "Knots lie T / (their number - 1) apart, not 1: scale the time."),
-            ((knots[left] + knots[left + 1]) / 2, "Halfway between the knots, whatever the time: weigh them by it."),
-        ]
-        expect_close(theta(t, knots, end), _linear(t, knots, end), f"with 4 knots on [0, 6], at t = {t:g}", suspects)
+    expect_function(theta, "theta_between(...)")
+    four = torch.tensor([[0.0, 1.0], [2.0, -1.0], [5.0, 0.5], [4.0, 4.0]], dtype=torch.float64)
+    three = torch.tensor([[1.0, 0.0, 2.0], [-1.0, 3.0, 0.5], [2.0, 2.0, -1.0]], dtype=torch.float64)
+    for knots, end, times in ((four, 6.0, (2.5, 0.0, 5.0, 6.0)), (three, 2.0, (0.25, 1.0, 1.75, 2.0))):
+        for t in times:
+            said = f"with {len(knots)} knots on [0, {end:g}], at t = {t:g}"
+            got = call_with_clones(theta, t, knots, end)
+            expect_close(got, _linear(t, knots, end), said, _theta_suspects(t, knots, end))
+
+
+def _theta_suspects(t: float, knots: Tensor, end: float) -> list[tuple[Any, str]]:
+    last = len(knots) - 1
+    place = t / end * last
+    left = min(int(place), last - 1)
+    share = place - left
+    crowded = t / end * len(knots)
+    wrong_left = min(int(crowded), last)
+    return [
+        (knots[min(int(place), last)], "The weights jump from knot to knot: go along the line between them."),
+        (knots[wrong_left], "The weights jump: these are piecewise constant weights."),
+        (torch.lerp(knots[left + 1], knots[left], share), "The shares are exchanged: at a knot, its own is 1."),
+        (
+            torch.lerp(knots[wrong_left], knots[min(wrong_left + 1, last)], crowded - wrong_left),
+            "There is one interval fewer than there are knots.",
+        ),
+        (_linear(min(t, last), knots, last), "Knots lie T / (their number - 1) apart, not 1: scale the time."),
+        (_linear(min(t, 6.0), knots, 6.0), "The end of time was taken to be 6: use the argument T."),
+        ((knots[left] + knots[left + 1]) / 2, "Halfway between the knots, whatever the time: weigh them by it."),
+    ]
 
 
 EXERCISES = (
     Exercise("longer-or-finer", "Longer, or finer?", 5, "easy", _longer_or_finer),
     Exercise("flow-power", "Far, near and back", 5, "easy", _flow_power),
     Exercise("absorb-step", "A step size moved into the weights", 10, "medium", _absorb_step),
-    Exercise("how-far", "Sixteen times as deep", 5, "medium", _how_far),
     Exercise("theta-linear", "Weights between knots", 15, "hard", _theta_linear),
 )

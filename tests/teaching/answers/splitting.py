@@ -10,15 +10,6 @@ def matrix_bracket_by_columns(S, R):
     return torch.stack(columns, dim=1)
 
 
-def strang_step(flow_A, flow_M, x, h):
-    return flow_M(flow_A(flow_M(x, h / 2), h), h / 2)
-
-
-def strang_by_two_lie_trotters(flow_A, flow_M, x, h):
-    x = flow_A(flow_M(x, h / 2), h / 2)
-    return flow_M(flow_A(x, h / 2), h / 2)
-
-
 def mended(pair, flow_M, x, h, n):
     x = flow_M(x, h / 2)
     for _ in range(n):
@@ -58,7 +49,6 @@ TRIPLE = 1 / (2 - 2 ** (1 / 3))
 
 RIGHT = {
     "matrix-bracket": (matrix_bracket, matrix_bracket_by_columns),
-    "strang-step": (strang_step, strang_by_two_lie_trotters),
     "parking": ((-1, 2), [-1.0, 2.0]),
     "mend-ends": (mended, mended_in_each_step),
     "inside-out": ((-1 / 4, 0, 0, -1 / 2), torch.tensor([-0.25, 0.0, 0.0, -0.5])),
@@ -74,17 +64,8 @@ WRONG = {
         ("sum", lambda S, R: S @ R + R @ S, "are added"),
         ("half", lambda S, R: (S @ R - R @ S) / 2, "half belongs"),
         ("rows", lambda S, R: (S @ R - R @ S).T, "transpose"),
+        ("in place", lambda S, R: S.zero_(), "changes its argument number 1"),
         ("called already", torch.eye(2), "Pass the function itself"),
-    ),
-    "strang-step": (
-        ("A halved", lambda A, M, x, h: A(M(A(x, h / 2), h), h / 2), "A in two halves"),
-        ("whole M twice", lambda A, M, x, h: M(A(M(x, h), h), h), "twice its time"),
-        ("half of A", lambda A, M, x, h: M(A(M(x, h / 2), h / 2), h / 2), "half its time"),
-        ("no second half", lambda A, M, x, h: A(M(x, h / 2), h), "second half of M"),
-        ("no first half", lambda A, M, x, h: M(A(x, h), h / 2), "first half of M"),
-        ("halves first", lambda A, M, x, h: A(M(M(x, h / 2), h / 2), h), "belongs behind A"),
-        ("halves last", lambda A, M, x, h: M(M(A(x, h), h / 2), h / 2), "belongs in front of A"),
-        ("Euler's sum", lambda A, M, x, h: A(x, h) + M(x, h) - x, "print each line's value"),
     ),
     "parking": (
         ("sign", (1, 2), "parked to its right"),
@@ -108,6 +89,7 @@ WRONG = {
         ("one too few", steps(1 / 2, -1 / 2, -1), "one pair too few"),
         ("one too many", steps(1 / 2, -1 / 2, 1), "one pair too many"),
         ("a single pair", only_one, "take n of them"),
+        ("in place", lambda pair, flow_M, x, h, n: x.zero_(), "changes its argument number 3"),
     ),
     "inside-out": (
         ("the Macaron", (-1 / 2, 0, 0, -1 / 4), "Macaron layer itself"),
@@ -121,6 +103,8 @@ WRONG = {
         ("both quartered", (-1 / 4, 0, 0, -1 / 4), "one whole step"),
         ("mixed term kept", (-1 / 4, 1 / 2, 0, -1 / 2), "coefficient of A'[M]"),
         ("three numbers", (-1 / 4, 0, -1 / 2), "4 numbers"),
+        ("a half taken as a whole", (0, 1 / 2, 0, -1 / 2), "lasts h / 2"),
+        ("the first half as a whole", (-1 / 4, 0, 1 / 2, -1 / 2), "sees only the first half of A"),
     ),
     "five-steps": (
         ("equal steps", (1 / 5, 1 / 5), "4 gamma_1^3"),

@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from odelib.models import ViTConfig
@@ -66,12 +67,21 @@ def halfway(t, knots, T):
     return (knots[n] + knots[n + 1]) / 2
 
 
+def four_knots_to_six(t, knots, T):
+    n = min(int(t / 2), 2)
+    return torch.lerp(knots[n], knots[min(n + 1, len(knots) - 1)], t / 2 - n)
+
+
+def theta_by_numpy(t, knots, T):
+    times = np.linspace(0, T, len(knots))
+    return np.array([np.interp(t, times, column) for column in knots.T.numpy()])
+
+
 RIGHT = {
     "longer-or-finer": ((LONGER, FINER), [ViTConfig(intervals=2, steps=6), replace(LONGER, step_size=1 / 2)]),
     "flow-power": (far, far_by_steps),
     "absorb-step": (absorb, absorb_by_ratio),
-    "how-far": ((16, 4, 4, 0.25), [16.0, 4.0, 4.0, 1 / 4]),
-    "theta-linear": (theta, theta_by_hats),
+    "theta-linear": (theta, theta_by_hats, theta_by_numpy),
 }
 
 WRONG = {
@@ -85,6 +95,9 @@ WRONG = {
         ("finer by other intervals", (LONGER, replace(TRAINED, intervals=1, steps=12, step_size=0.5)), "no third one"),
         ("a number", (LONGER, 0.5), "replace(trained"),
         ("one configuration", LONGER, "two configurations"),
+        ("another solver", (replace(LONGER, step_rule="rk4"), FINER), "differs from the trained network in step_rule"),
+        ("another width", (LONGER, replace(FINER, dim=32, num_heads=2)), "in dim"),
+        ("another norm", (replace(LONGER, norm_place="post"), FINER), "in norm_place"),
     ),
     "flow-power": (
         ("times n", lambda P, n: n * P, "multiplied by n"),
@@ -95,6 +108,8 @@ WRONG = {
         ("minus for back", lambda P, n: far(P, n) if n >= 0 else -far(P, -n), "minus sign"),
         ("transposed", lambda P, n: far(P.T, n), "transpose"),
         ("empty range", lambda P, n: far(P, max(n, 0)), "Count negative n"),
+        ("in place", lambda P, n: P.zero_(), "changes its argument number 1"),
+        ("a matrix", torch.eye(2), "Pass the function itself"),
     ),
     "absorb-step": (
         ("unchanged", lambda w, b, h, new: (w, b), "unchanged"),
@@ -104,16 +119,9 @@ WRONG = {
         ("new step forgotten", lambda w, b, h, new: (w * h, b * h), "not divided out"),
         ("old step forgotten", lambda w, b, h, new: (w / new, b / new), "not been multiplied in"),
         ("twice", lambda w, b, h, new: (w * (h / new) ** 2, b * (h / new) ** 2), "enters twice"),
+        ("in place", lambda w, b, h, new: (w.mul_(h / new), b.mul_(h / new)), "changes its argument number 1"),
+        ("nothing left", lambda w, b, h, new: (w.zero_(), b.zero_()), "changes its argument number 1"),
         ("weight alone", lambda w, b, h, new: w * h / new, "two tensors"),
-    ),
-    "how-far": (
-        ("all like D", (16, 16, 16, 16), "h = 1/sqrt(D)"),
-        ("random walk for shared", (4, 1, 4, 0.25), "same way"),
-        ("sum for independent", (16, 4, 16, 1), "random walk, sqrt(D)"),
-        ("no decay", (16, 4, 4, 1), "sqrt(D) / D"),
-        ("upside down", (1 / 16, 1 / 4, 1 / 4, 4), "same way"),
-        ("exponents", (1, 0.5, 0.5, -0.5), "same way"),
-        ("three", (16, 4, 4), "four factors"),
     ),
     "theta-linear": (
         ("piecewise", lambda t, k, T: k[min(int(t * (len(k) - 1) / T), len(k) - 1)], "jump"),
@@ -123,5 +131,7 @@ WRONG = {
         ("time not scaled", lambda t, k, T: theta(min(t, len(k) - 1), k, len(k) - 1), "scale the time"),
         ("halfway", halfway, "Halfway"),
         ("off the end", off_the_end, "raised IndexError"),
+        ("always to 6", lambda t, k, T: theta(min(t, 6.0), k, 6.0), "use the argument T"),
+        ("always four knots to 6", four_knots_to_six, "with 3 knots on [0, 2]"),
     ),
 }

@@ -1,0 +1,30 @@
+"""Call a learner's function with inputs of its own, and notice if it changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from odelib.teaching.exercises import NotYet
+
+
+def call_with_clones(answer: Callable[..., Any], *inputs: Any) -> Any:
+    """Call a learner's function with clones of the tensors, so that it cannot change what a check goes on to use.
+
+    Args:
+        answer: the function.
+        inputs: its arguments; tensors are cloned, everything else is passed as it is.
+
+    Raises:
+        NotYet: the function changed one of the tensors that it was given.
+    """
+    handed = [value.clone() if isinstance(value, Tensor) else value for value in inputs]
+    result = answer(*handed)
+    for place, (given, now) in enumerate(zip(inputs, handed, strict=True), start=1):
+        if isinstance(given, Tensor) and not torch.equal(given, now):
+            hint = "Work on a copy: write a = a + b instead of a += b, and a * s instead of a.mul_(s)."
+            raise NotYet(f"the function changes its argument number {place}", hint)
+    return result

@@ -1,0 +1,20 @@
+"""A learner's function gets clones, and is told when it changes them."""
+
+import pytest
+import torch
+
+from odelib.teaching.exercises import NotYet
+from odelib.teaching.handed_out import call_with_clones
+
+
+def test_inputs_stay_what_they_were():
+    x = torch.ones(3)
+    with pytest.raises(NotYet, match="changes its argument number 2"):
+        call_with_clones(lambda h, x: x.mul_(h), 2.0, x)
+    assert torch.equal(x, torch.ones(3))
+
+
+def test_a_function_that_changes_nothing_gives_its_result():
+    x = torch.ones(3)
+    result = call_with_clones(lambda h, x: h * x, 2.0, x)
+    assert torch.equal(result, torch.full((3,), 2.0))
