@@ -133,10 +133,9 @@ class Replay(Recorded):
             start = [leaf.detach().requires_grad_() for leaf in leaves_of(self.starts[segment])]
             with torch.enable_grad():
                 ends, wanted = self._segment(steps, like(self.form, start), marks)
-            heads, tails = list(leaves_of(ends)), bar
-            for number, state in wanted:
-                heads = [*heads, *leaves_of(state)]
-                tails = [*tails, *grads[number]]
+            # No loop: its variable would hold the last state, and with it the graph of a segment, to the end.
+            heads = [*leaves_of(ends), *(leaf for _, state in wanted for leaf in leaves_of(state))]
+            tails = [*bar, *(grad for number, _ in wanted for grad in grads[number])]
             found = vjp(heads, [*start, *self.parameters], tails, self.counts)
             bar = list(found[:count])
             sums.add(found[count:])

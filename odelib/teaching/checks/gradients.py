@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,6 +21,53 @@ def _linear(t: float, x: Tensor) -> Tensor:
 def _untouched(x: Tensor, kept: Tensor) -> None:
     if x.requires_grad or not torch.equal(x, kept):
         raise NotYet("the x that was passed in has changed", "Begin with x = x.detach().requires_grad_().")
+
+
+class _Cubes(torch.autograd.Function):
+    """The cubes of a tensor, with a derivative that counts how often it is pulled back."""
+
+    pulled = 0
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x**3
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, a: Tensor) -> Tensor:
+        _Cubes.pulled += 1
+        return 3 * ctx.saved_tensors[0] ** 2 * a
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, x: Tensor) -> Any:
+        raise NotYet("the field is mapped over a batch of vectors, which forms the Jacobian", _ONE_VJP)
+
+
+_ONE_VJP = "One product of J^T with a is enough: torch.autograd.grad(F(t, x), x, a)."
+
+
+def _counted(pull_back: Any) -> None:
+    """Refuse Jacobians, whole or by differences: they evaluate or pull back the field once for each entry."""
+    x, calls = torch.linspace(-1, 1, 12, dtype=torch.float64), []
+
+    def field(t: float, x: Tensor) -> Tensor:
+        calls.append(x.numel())
+        return _Cubes.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+    _Cubes.pulled = 0
+    try:
+        result = pull_back(field, 0.0, x, x.flip(0), 0.5)
+    except RuntimeError as error:
+        if "vmap" in str(error):
+            raise NotYet("the field is mapped over a batch of vectors, which forms the Jacobian", _ONE_VJP) from None
+        raise
+    evaluations, products = sum(calls) // len(x), _Cubes.pulled
+    if evaluations > 4 or products > 4:
+        raise NotYet(f"for 12 entries there are {evaluations} evaluations and {products} products with J^T", _ONE_VJP)
+    expect_close(result, x.flip(0) * (1 + 1.5 * x**2), "with dx/dt = x^3 and 12 entries, h = 0.5")
 
 
 def _one_step_back(pull_back: Any) -> None:
@@ -61,6 +106,7 @@ def _one_step_back(pull_back: Any) -> None:
             (_BAR * (1 + h * t * _X**2), "That is the field itself: the adjoint needs its derivative."),
         ],
     )
+    _counted(pull_back)
     batch, what = torch.stack([_X, 2 * _X, -_X]), "with three states at once"
     hint = "torch.autograd.grad(F(t, x), x, a) takes any shape: leave a and x as they are."
     try:
@@ -68,70 +114,6 @@ def _one_step_back(pull_back: Any) -> None:
     except RuntimeError as error:
         raise NotYet(f"{what} the function fails ({error})", hint) from None
     expect_close(result, batch.flip(0) + h * batch.flip(0) @ _A, what, otherwise=hint)
-
-
-def _pair(answer: Any, names: str) -> tuple[float, float]:
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise NotYet(f"the answer is {answer!r}", f"Give two numbers: {names}.")
-    first, second = (float(part) for part in answer)
-    return first, second
-
-
-def _hint(value: float, hints: Mapping[Any, str], otherwise: str) -> str:
-    return next((hint for known, hint in hints.items() if math.isclose(value, known, rel_tol=0.01)), otherwise)
-
-
-def _way_home(answer: Any) -> None:
-    """The answer is a pair of numbers: where 12 steps there and back lead, the step with which nothing returns."""
-    home, merging = _pair(answer, "(where it leads, step size)")
-    if not math.isclose(home, 0.75**12, rel_tol=5e-3):
-        hints = {
-            1.0: "Euler's method does not undo itself: a step forwards times a step backwards is not 1.",
-            1.25**12: "A step backwards multiplies by 1 + h kappa, so the product is 1 - (h kappa)^2, not 1 + ...",
-            0.5**12: "That is where the way there ends: now go back from it.",
-            1.5**12: "That is the way back alone: it begins where the way there has ended.",
-            0.75**24: "There are 12 pairs of steps: each pair gives one factor 1 - (h kappa)^2.",
-            0.75: "That is one step there and one back: there are 12 of each.",
-            math.exp(-3): "That is the limit for small steps: compute with the steps as they are.",
-            (1 - 1 / 16) ** 12: "The interval is [0, 2]: h = 2/12.",
-            (35 / 36) ** 12: "kappa is missing: a step multiplies by 1 - 3 h.",
-        }
-        raise NotYet(
-            f"the way back leads to {home:g}", _hint(home, hints, "Use the proposition with h = 2/12 and kappa = 3.")
-        )
-    if not math.isclose(merging, 1 / 3, rel_tol=5e-3):
-        hints = {
-            2 / 3: "With h = 2/3 a step multiplies by -1: nothing decays, and nothing is lost either.",
-            3.0: "That is kappa. The step that merges everything has h kappa = 1.",
-            1 / 9: "That is 1/kappa^2. When is 1 - h kappa zero?",
-            1 / 6: "That is the step of the first part, and from it something came back.",
-            1.0: "With h = 1 a step multiplies by -2.",
-        }
-        raise NotYet(f"the step size is {merging:g}", _hint(merging, hints, "A step multiplies x by 1 - 3 h."))
-
-
-def _segments(answer: Any) -> None:
-    """The answer is a pair of numbers: steps per segment, units of memory at the peak."""
-    segment, units = _pair(answer, "(steps per segment, units of memory)")
-    if not math.isclose(segment, 10):
-        hints = {
-            20: "That is the root of 400, as if a step cost 1: here a kept state costs 1 and a step 4.",
-            40: "That is the number of segments, or the cost on the wrong side: minimise 400 / m + 4 m over m.",
-            100: "The root is missing: the derivative of 400 / m + 4 m is zero at m^2 = 100.",
-            1: "With 1 step per segment 400 states are kept: longer segments keep fewer.",
-            400: "One segment of 400 steps is backpropagation without checkpoints.",
-        }
-        raise NotYet(f"the segment has {segment:g} steps", _hint(segment, hints, "Minimise 400 / m + 4 m over m."))
-    if not math.isclose(units, 80):
-        hints = {
-            40: "That is half of it: kept states and the segment in work are in memory at the same time.",
-            50: "A step of the segment takes 4 units, not 1.",
-            1600: "That is backpropagation without checkpoints: only one segment is in memory at a time.",
-            1640: "All segments are not in memory at once: 4 units for each of the 10 steps of one segment.",
-            44: "The segment has 10 steps of 4 units each, not one step.",
-            20: "That is 2 sqrt(L / c): the bill is 2 sqrt(c L).",
-        }
-        raise NotYet(f"the peak is {units:g} units", _hint(units, hints, "Add 400 / m and 4 m."))
 
 
 def _undo_step(undo: Any) -> None:
@@ -229,8 +211,6 @@ def _running_cost(velocity: Any) -> None:
 
 EXERCISES = (
     Exercise("one-step-back", "One step back", 10, "easy", _one_step_back),
-    Exercise("way-home", "The way home", 5, "easy", _way_home),
-    Exercise("segments", "Where to keep states", 5, "medium", _segments),
     Exercise("undo-step", "Undo a step", 10, "medium", _undo_step),
     Exercise("running-cost", "A price along the way", 15, "hard", _running_cost),
 )

@@ -1,8 +1,11 @@
 import math
+import weakref
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from odelib.solvers import Adaptive, Checkpoint, Event, Grid, RandomField, Sum, solve
 
@@ -139,3 +142,31 @@ def test_a_reversible_way_back_costs_as_much_as_the_way_there():
     assert field.calls == 48
     ys.sum().backward()
     assert field.calls == 96
+
+
+class Meter(TorchDispatchMode):
+    """Counts the tensors that are alive."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.most = {}, 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                storage = leaf.untyped_storage()
+                key = storage._cdata
+                self.alive.setdefault(key, weakref.ref(storage, lambda _, key=key: self.alive.pop(key)))
+        self.most = max(self.most, len(self.alive))
+        return result
+
+
+def test_one_segment_is_kept_at_a_time_whatever_the_field_is():
+    module, most = Swirl(), []
+    for field, named in ((module, {}), (lambda t, y: module(t, y), {"parameters": tuple(module.parameters())})):
+        how = {"rule": "euler", "steps": 64, "gradient": Checkpoint("sqrt"), **named}
+        with Meter() as meter:
+            solve(field, torch.ones(2, 3), (0.0, 1.0), **how).ys[-1].sum().backward()
+        most.append(meter.most)
+    assert most[1] <= most[0] + 4

@@ -1,7 +1,5 @@
 """Answers to the exercises of the chapter on gradients through a solver."""
 
-import math
-
 import torch
 
 
@@ -75,6 +73,25 @@ def _back_marks_the_caller(F, t, x, a, h):
 
 def _back_full_jacobian(F, t, x, a, h):
     return a + h * _jacobian(F, t, x).mT @ a
+
+
+def _back_differences(F, t, x, a, h, eps=1e-6):
+    columns = [(F(t, x + eps * e) - F(t, x - eps * e)) / (2 * eps) for e in torch.eye(x.numel(), dtype=x.dtype)]
+    return a + h * torch.stack(columns) @ a
+
+
+def _back_mapped_jacobian(F, t, x, a, h):
+    return a + h * torch.func.jacrev(lambda x: F(t, x))(x).mT @ a
+
+
+def _back_whole_jacobian(F, t, x, a, h):
+    return a + h * _jacobian(F, t, x).T @ a
+
+
+def _back_dot(F, t, x, a, h):
+    x = x.detach().requires_grad_()
+    (F(t, x) * a).sum().backward()
+    return a + h * x.grad
 
 
 def _undo(psi, t, h, y, z, lam):
@@ -218,9 +235,7 @@ def _price_marks_the_caller(F, c, t, x, a):
 
 
 RIGHT = {
-    "one-step-back": [_back, _back_through_the_step, _back_functional],
-    "way-home": [(0.75**12, 1 / 3), [0.0317, 0.3333]],
-    "segments": [(10, 80), [10.0, 2 * math.sqrt(4 * 400)]],
+    "one-step-back": [_back, _back_through_the_step, _back_functional, _back_dot],
     "undo-step": [_undo, _undo_lerp, _undo_list],
     "running-cost": [_price, _price_hamiltonian],
 }
@@ -238,36 +253,11 @@ WRONG = {
         ("time at the end", _back_late_time, "time at the end"),
         ("state after the step", _back_after_the_step, "taken after the step"),
         ("caller's x marked", _back_marks_the_caller, "has changed"),
-        ("jacobian of a batch", _back_full_jacobian, "with three states at once"),
+        ("jacobian of a batch", _back_full_jacobian, "12 products"),
+        ("mapped Jacobian", _back_mapped_jacobian, "with three states at once"),
+        ("whole Jacobian", _back_whole_jacobian, "12 products"),
+        ("finite differences", _back_differences, "24 evaluations"),
         ("no function", 3.0, "Pass the function itself"),
-    ],
-    "way-home": [
-        ("comes back", (1.0, 1 / 3), "does not undo itself"),
-        ("wrong sign", (1.25**12, 1 / 3), "1 - (h kappa)^2, not"),
-        ("way there only", (0.5**12, 1 / 3), "where the way there ends"),
-        ("way back only", (1.5**12, 1 / 3), "the way back alone"),
-        ("twice as many", (0.75**24, 1 / 3), "12 pairs"),
-        ("one pair", (0.75, 1 / 3), "12 of each"),
-        ("small steps", (math.exp(-3), 1 / 3), "limit for small steps"),
-        ("unit interval", ((15 / 16) ** 12, 1 / 3), "interval is [0, 2]"),
-        ("kappa missing", ((35 / 36) ** 12, 1 / 3), "kappa is missing"),
-        ("stability limit", (0.75**12, 2 / 3), "multiplies by -1"),
-        ("kappa", (0.75**12, 3), "That is kappa"),
-        ("kappa squared", (0.75**12, 1 / 9), "1/kappa^2"),
-        ("step of the first part", (0.75**12, 1 / 6), "something came back"),
-        ("one number", 0.0317, "Give two numbers"),
-    ],
-    "segments": [
-        ("root of the steps", (20, 100), "as if a step cost 1"),
-        ("cost on the wrong side", (40, 80), "wrong side"),
-        ("no root", (100, 80), "root is missing"),
-        ("every step", (1, 404), "longer segments keep fewer"),
-        ("one segment", (400, 1601), "without checkpoints"),
-        ("kept states only", (10, 40), "at the same time"),
-        ("a step costs 1", (10, 50), "takes 4 units, not 1"),
-        ("all steps", (10, 1600), "only one segment"),
-        ("one step of a segment", (10, 44), "not one step"),
-        ("cost under the root's line", (10, 20), "2 sqrt(c L)"),
     ],
     "undo-step": [
         ("y first", _undo_wrong_order, "z comes first"),

@@ -1,7 +1,6 @@
 """Answers to the exercises of the chapter on solvers."""
 
-import math
-
+import numpy as np
 import torch
 
 
@@ -40,21 +39,24 @@ def _from_halfway(F, t, x, h):
 
 
 def _next(h, E, p):
-    return h * min(10, max(0.2, 0.9 * E ** (-1 / p) if E > 0 else 10))
+    wish = 0.9 * E ** (-1 / p) if E > 0 else 10
+    return h * (min(10, max(1, wish)) if E <= 1 else min(1, max(0.2, wish)))
 
 
 def _next_by_cases(h, E, p):
-    if E == 0:
-        return 10 * h
-    wish = 0.9 * h / E ** (1 / p)
-    if wish > 10 * h:
-        return 10 * h
-    return 0.2 * h if wish < 0.2 * h else wish
+    if E > 1:
+        return h * max(0.2, 0.9 / E ** (1 / p))
+    return 10 * h if E == 0 else h * np.clip(0.9 / E ** (1 / p), 1, 10)
 
 
-def _bounded(factor, low=0.2, high=10.0):
+def _bounded(factor, low=0.2, high=10.0, least=1.0):
     """A controller from a factor of (E, p), with mistakes in the factor or the bounds."""
-    return lambda h, E, p: h * min(high, max(low, factor(E, p) if E > 0 else high))
+
+    def controller(h, E, p):
+        wish = factor(E, p) if E > 0 else high
+        return h * min(high, max(low if E > 1 else least, wish))
+
+    return controller
 
 
 def _implicit(S, x, h, steps):
@@ -95,8 +97,13 @@ _SIMPSON = (1 / 6, 2 / 3, 1 / 6)
 
 RIGHT = {
     "midpoint-walk": (_walk(_midpoint), _recursive),
-    "kutta-third": ((_SIMPSON, (-1, 2)), ([1 / 6, 4 / 6, 1 / 6], [-1.0, 2.0])),
-    "longest-step": ((0.04, 0.283), [2 / 50, math.sqrt(8) / 10], (0.04, 0.2828)),
+    "kutta-third": (
+        (_SIMPSON, (-1, 2)),
+        ([1 / 6, 4 / 6, 1 / 6], [-1.0, 2.0]),
+        (torch.tensor(_SIMPSON, dtype=torch.float64), torch.tensor([-1.0, 2.0])),
+        (torch.tensor(_SIMPSON), torch.tensor([-1.0, 2.0])),
+        (np.array(_SIMPSON), np.array([-1, 2])),
+    ),
     "next-step": (_next, _next_by_cases),
     "stage-count": ((151, 196), [151.0, 196.0]),
     "implicit-walk": (_implicit, _implicit_by_power),
@@ -121,6 +128,7 @@ WRONG = {
         ("called instead of passed", 1.5, "Pass the function itself"),
     ),
     "kutta-third": (
+        ("rounded", ((0.16667, 0.66667, 0.16667), (-1, 2)), "write fractions"),
         ("do not sum to one", ((1 / 6, 1 / 3, 1 / 6), (-1, 2)), "sum to one"),
         ("RK4's weights without one", ((1 / 6, 1 / 3, 1 / 2), (-1, 2)), "Condition 2"),
         ("trapezoidal rule", ((1 / 2, 0, 1 / 2), (-1, 2)), "Condition 3"),
@@ -133,19 +141,6 @@ WRONG = {
         ("two weights", ((1 / 6, 5 / 6), (-1, 2)), "Give 3 numbers"),
         ("one tuple", (1 / 6, 2 / 3, 1 / 6), "Give (b1, b2, b3)"),
     ),
-    "longest-step": (
-        ("the slow eigenvalue", (2.0, 0.283), "fastest eigenvalue"),
-        ("sent to zero", (0.02, 0.283), "at once"),
-        ("RK4's interval", (2.785 / 50, 0.283), "RK4's limit"),
-        ("upside down", (25.0, 0.283), "other way round"),
-        ("negative", (-0.04, 0.283), "positive"),
-        ("RK4 on the real axis", (0.04, 0.2785), "imaginary"),
-        ("not divided", (0.04, 2.83), "divide it"),
-        ("Euler's answer", (0.04, 0.0), "contains a piece"),
-        ("Euler's interval", (0.04, 0.2), "Euler's interval"),
-        ("order three", (0.04, math.sqrt(3) / 10), "order 3"),
-        ("one number", 0.04, "Give 2 numbers"),
-    ),
     "next-step": (
         ("sign of the power", _bounded(lambda E, p: 0.9 * E ** (1 / p)), "wrong sign"),
         ("no caution", _bounded(lambda E, p: E ** (-1 / p)), "caution is missing"),
@@ -157,8 +152,14 @@ WRONG = {
         ("no upper bound", _bounded(lambda E, p: 0.9 * E ** (-1 / p), high=1e9), "limit the factor from above"),
         ("no lower bound", _bounded(lambda E, p: 0.9 * E ** (-1 / p), low=0.0), "limit the factor from below"),
         ("never longer", _bounded(lambda E, p: 0.9 * E ** (-1 / p), high=1.0), "may become longer"),
+        ("shorter after acceptance", _bounded(lambda E, p: 0.9 * E ** (-1 / p), least=0.2), "was accepted"),
+        ("never shorter", _bounded(lambda E, p: 0.9 * E ** (-1 / p) if E < 9 else 1.0), "this one was rejected"),
         ("caution outside", lambda h, E, p: 0.9 * h * min(10, max(0.2, E ** (-1 / p))), "10, not 9"),
-        ("divides by zero", lambda h, E, p: h * min(10, max(0.2, 0.9 * E ** (-1 / p))), "divides by zero"),
+        (
+            "divides by zero",
+            lambda h, E, p: h * min(10, max(0.2 if E > 1 else 1, 0.9 * E ** (-1 / p))),
+            "divides by zero",
+        ),
         ("bounds the step", lambda h, E, p: min(10, max(0.2, 0.9 * h * E ** (-1 / p))), "not the step"),
         ("called instead of passed", 0.45, "Pass the function itself"),
     ),
