@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,43 +11,7 @@ from torch import Tensor
 from odelib.models import ViT, ViTConfig
 from odelib.teaching.exercises import Exercise, NotYet, expect_close
 
-
-def _attention_weights(weights: Any) -> None:
-    """The answer is ``weights(q, k)`` with q, k of shape (tokens, d)."""
-    q = torch.tensor([[2.0, 0.0, 0.0, 1.0], [0.0, 1.0, 3.0, 0.0], [1.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
-    k = torch.tensor([[1.0, 2.0, 0.0, 0.0], [0.5, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 2.0]], dtype=torch.float64)
-    tokens, d = q.shape
-    products = q @ k.T
-    expect_close(
-        weights(q, k),
-        (products / math.sqrt(d)).softmax(dim=-1),
-        f"with {tokens} tokens of width {d}, the matrix of weights",
-        [
-            (products.softmax(dim=-1), "The scale is missing: divide the scores by the square root of d."),
-            ((products / d).softmax(dim=-1), "The scores are divided by d: divide them by its square root."),
-            (
-                (products * math.sqrt(d)).softmax(dim=-1),
-                "The scores are multiplied by the square root of d: divide by it.",
-            ),
-            (
-                (products / math.sqrt(tokens)).softmax(dim=-1),
-                "The scale uses the number of tokens: it is the width d of a query.",
-            ),
-            (
-                (products / math.sqrt(d)).softmax(dim=0),
-                "The columns sum to one: normalise over the keys, the last axis, so that each row does.",
-            ),
-            (products / math.sqrt(d), "The softmax is missing: these are the scores."),
-            (
-                (products / math.sqrt(d)).softmax(dim=-1).T,
-                "This is the transpose: row i holds the weights that query i gives to the keys.",
-            ),
-            (
-                (products.T / math.sqrt(d)).softmax(dim=-1),
-                "Queries and keys are exchanged: row i belongs to query i, so start from q @ k.T.",
-            ),
-        ],
-    )
+_TWELVE = ViTConfig(step_rule="lie-trotter", intervals=12)
 
 
 def _a(x: Tensor) -> Tensor:
@@ -60,37 +24,26 @@ def _m(x: Tensor) -> Tensor:
 
 def _usual_step(usual: Any) -> None:
     """The answer is ``usual(A, M, x, h)``."""
-    x, h = torch.tensor([1.0, -2.0], dtype=torch.float64), 0.5
-    y = x + h * _a(x)
-    expect_close(
-        usual(_a, _m, x, h),
-        y + h * _m(y),
-        "with A a swap of the two numbers, M the square, x = [1, -2], h = 0.5, the layer",
-        [
-            (x + h * _a(x) + h * _m(x), "That is the parallel layer: M must see what attention has written, Y."),
-            (x + h * _m(y), "The second residual starts at X: it starts at Y, where attention arrived."),
-            (h * _m(y), "The second residual is missing: the MLP's step is added to Y."),
-            (y + _m(y), "The step size is missing in the second half: add h M(Y)."),
-            (x + _a(x) + _m(x + _a(x)), "The step size is missing: each half step adds h times its term."),
-            (x + h * _m(x) + h * _a(x + h * _m(x)), "The order is exchanged: attention comes first."),
-            (y, "Only attention acts: the MLP's step from Y is missing."),
-        ],
-    )
-
-
-def _shrink(answer: Any) -> None:
-    """The answer is a pair of numbers: the factors for one layer and for the whole network."""
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise NotYet(f"the answer is {answer!r}", "Give two numbers: (one layer, whole network).")
-    layer, network = (float(part) for part in answer)
-    if layer < 1 or network < 1:
-        raise NotYet("a factor is below 1", "The question is how many times smaller: give numbers above 1.")
-    if not math.isclose(layer, 9.0):
-        hint = "After one layer the difference is of second order, C h^2: put h / 3 in place of h."
-        raise NotYet(f"the factor for one layer is {layer:g}", hint)
-    if not math.isclose(network, 3.0):
-        hint = "There are three times as many layers, each with a ninth of the difference."
-        raise NotYet(f"the factor for the whole network is {network:g}", hint)
+    for numbers, h in (([1.0, -2.0], 0.5), ([[0.5, 3.0], [-1.0, 2.0]], 0.25)):
+        x = torch.tensor(numbers, dtype=torch.float64)
+        given = x.clone()
+        y = x + h * _a(x)
+        expect_close(
+            usual(_a, _m, given, h),
+            y + h * _m(y),
+            f"with A a swap of the two numbers, M the square, x = {numbers}, h = {h:g}, the layer",
+            [
+                (x + h * _a(x) + h * _m(x), "That is the parallel layer: M must see what attention has written, Y."),
+                (x + h * _m(y), "The second residual starts at X: it starts at Y, where attention arrived."),
+                (h * _m(y), "The second residual is missing: the MLP's step is added to Y."),
+                (y + _m(y), "The step size is missing in the second half: add h M(Y)."),
+                (x + _a(x) + _m(x + _a(x)), "The step size is missing: each half step adds h times its term."),
+                (x + h * _m(x) + h * _a(x + h * _m(x)), "The order is exchanged: attention comes first."),
+                (y, "Only attention acts: the MLP's step from Y is missing."),
+            ],
+        )
+        if not torch.equal(given, x):
+            raise NotYet("the x that was passed in has changed", "Write x + ..., not x += ...: the caller needs x.")
 
 
 def _shared_rk4(config: Any) -> None:
@@ -110,6 +63,8 @@ def _shared_rk4(config: Any) -> None:
     if config.schedule.depth != 12.0:
         hint = "The 12 usual layers cover t = 0 to 12: three steps must cover it too, so choose step_size."
         raise NotYet(f"the time interval has length {config.schedule.depth:g} instead of 12", hint)
+    if replace(config, step_rule="lie-trotter", intervals=12, steps=1, step_size=1.0) != _TWELVE:
+        raise NotYet("something else has changed too", "Use replace(twelve, ...), which keeps the other values.")
 
 
 def _fold_norm(fold: Any) -> None:
@@ -118,7 +73,8 @@ def _fold_norm(fold: Any) -> None:
     bias = torch.tensor([0.5, 1.0, 0.0], dtype=torch.float64)
     gain = torch.tensor([2.0, 3.0, 1.0], dtype=torch.float64)
     shift = torch.tensor([1.0, -2.0, 2.0], dtype=torch.float64)
-    result = fold(gain, shift, weight, bias)
+    given = [part.clone() for part in (gain, shift, weight, bias)]
+    result = fold(*given)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise NotYet(f"the answer returns a {type(result).__name__}", "Return two tensors: the new weight and bias.")
 
@@ -153,12 +109,12 @@ def _fold_norm(fold: Any) -> None:
             (bias + shift @ weight, "W is transposed: y = W x + b, so the bias gains W shift."),
         ],
     )
+    if not all(map(torch.equal, given, (gain, shift, weight, bias))):
+        raise NotYet("a tensor that was passed in has changed", "Return new tensors: the layer still needs its own.")
 
 
 EXERCISES = (
-    Exercise("attention-weights", "The weights of attention", 5, "easy", _attention_weights),
     Exercise("usual-step", "The usual layer from its two terms", 5, "easy", _usual_step),
-    Exercise("shrink-factor", "How fast the two layers meet", 5, "medium", _shrink),
     Exercise("shared-rk4", "Twelve evaluations, one weight set", 10, "medium", _shared_rk4),
     Exercise("fold-norm", "All of a norm but its scale", 15, "hard", _fold_norm),
 )
