@@ -9,13 +9,12 @@ from typing import Any
 import torch
 
 from odelib.solvers import solve
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
 
 
 def _euler_step(euler: Any) -> None:
-    """The answer is ``euler(f, x, h, steps)`` with ``f(t, x)``, from time 0, returning the last state."""
-    if not callable(euler):
-        raise NotYet(f"the answer is a {type(euler).__name__}", "Pass the function itself: euler, not euler(...).")
+    """The answer is ``euler_steps(f, x, h, steps)`` with ``f(t, x)``, from time 0, returning the last state."""
+    expect_function(euler, "euler_steps(...)")
     start, h, steps = 2.0, 0.1, 4
     expect_close(
         euler(lambda t, x: torch.full_like(x, 3.0), _scalar(start), h, steps),
@@ -90,8 +89,7 @@ def _merging_step(answer: Any) -> None:
 
 def _half_turn(field: Any) -> None:
     """The answer is a field ``around(t, x)`` for x of shape (points, 2)."""
-    if not callable(field):
-        raise NotYet(f"the answer is a {type(field).__name__}", "Pass the function itself: around, not around(...).")
+    expect_function(field, "around(...)")
     x = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [-1.0, 0.5]], dtype=torch.float64)
     handed = x.clone()
     velocity = field(0.0, handed)
@@ -163,6 +161,7 @@ def _rounded(value: torch.Tensor) -> str:
 
 def _deeper(deeper: Any) -> None:
     """The answer is ``deeper(f, thetas, x, m)``, the output of a network with m L layers on the same field."""
+    expect_function(deeper, "deeper(...)")
     start, m = _scalar(1.0), 4
     expect_close(
         deeper(lambda theta, x: theta[0] + 0 * x, torch.full((3, 1), 2.0, dtype=torch.float64), start, m),

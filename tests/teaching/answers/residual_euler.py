@@ -351,5 +351,6 @@ WRONG = {
         ("backwards", _deep_from(lambda w, m: _between(w, m)[::-1]), "backwards"),
         ("exchanged", _deep_from(_exchanged), "exchanged"),
         ("writes into its argument", _in_place_deep, "x = x + ..."),
+        ("called instead of passed", "deeper", "Pass the function itself"),
     ),
 }
