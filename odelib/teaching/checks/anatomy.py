@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, einsum
 
 from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -29,10 +30,7 @@ def _masked_heads(heads: Any) -> None:
         return s.masked_fill(future, -math.inf).softmax(dim=dim) @ v
 
     late = scores.softmax(dim=-1).masked_fill(future, 0.0)
-    given = [part.clone() for part in (q, k, v)]
-    result = heads(*given)
-    if not all(map(torch.equal, given, (q, k, v))):
-        raise NotYet("the q, k or v that was passed in has changed", "Compute with copies.")
+    result = call_with_clones(heads, q, k, v)
     if isinstance(result, Tensor) and result.isnan().any():
         hint = "A row of scores is -inf throughout: token i reads itself and those before it, so mask j > i alone."
         if torch.allclose(result, mixed(scores, dim=0), equal_nan=True):
@@ -161,14 +159,10 @@ def _norm_derivative(derivative: Any) -> None:
 
     length = centre(x).norm(dim=-1, keepdim=True)
     u, sigma = centre(x) / length, length / math.sqrt(5)
-    given = x.clone(), v.clone()
-    result = derivative(*given)
-    if not (torch.equal(given[0], x) and torch.equal(given[1], v)):
-        raise NotYet("the x or v that was passed in has changed", "Compute with copies.")
     right = off(centre(v), u) / sigma
     raw = torch.nn.functional.normalize(x, dim=-1)
     expect_close(
-        result,
+        call_with_clones(derivative, x, v),
         right,
         "with 4 tokens of 5 entries, the derivative",
         [

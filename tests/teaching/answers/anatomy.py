@@ -155,7 +155,7 @@ WRONG = {
         ("queries and keys exchanged", _heads_exchanged, "exchanged"),
         ("softmax missing", _heads_no_softmax, "look at the mask"),
         ("one head only", lambda q, k, v: _heads()(q, k, v)[0], "look at the mask"),
-        ("overwrites", _heads_in_place, "has changed"),
+        ("overwrites", _heads_in_place, "changes its argument"),
         ("called instead of passed", 1.0, "Pass the function itself"),
     ),
     "norm-derivative": (
@@ -173,7 +173,7 @@ WRONG = {
         ("the norm itself", _wrong_derivative(lambda x, v, u, s: x / s), "the norm itself"),
         ("norm of v", lambda x, v: _parts(v, x)[0] / _parts(v, x)[3], "the norm of v"),
         ("wrong sign", lambda x, v: -_norm_derivative(x, v), "must be zero"),
-        ("overwrites", _derivative_in_place, "has changed"),
+        ("overwrites", _derivative_in_place, "changes its argument"),
         ("called instead of passed", torch.zeros(4, 5), "Pass the function itself"),
     ),
     "sees-order": (

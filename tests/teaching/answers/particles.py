@@ -103,7 +103,7 @@ WRONG = {
         ("a mean", lambda X, b: (_total(X, b)[:, None] * _speed(X, b)[:, None]).mean() / X.shape[1], "not a mean"),
         ("the energy", _energy, "That is the energy"),
         ("each token's", lambda X, b: _total(X, b) * _speed(X, b), "small h"),
-        ("overwrites", _energy_in_place, "has changed"),
+        ("overwrites", _energy_in_place, "changes its argument"),
         ("called instead of passed", 1.0, "Pass the function itself"),
     ),
     "flock-field": (
