@@ -10,9 +10,12 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import EllipsisType
+from types import EllipsisType, FrameType
 from typing import Any, Literal
 
 import torch
@@ -33,6 +36,33 @@ class NotYet(Exception):  # noqa: N818 - not an error, a stage
     def __init__(self, symptom: str, hint: str) -> None:
         super().__init__(f"{symptom.rstrip('.')}. {hint}")
         self.symptom, self.hint = symptom, hint
+
+
+class _TooLong(BaseException):
+    """The answer has been running for longer than any answer needs; no `except Exception` of a learner stops it."""
+
+
+SECONDS = 60.0
+"""How long a check may take before it says that a loop does not end."""
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt what runs longer, where the system can: on Unix, in the main thread."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _Unanswered(Exception):  # noqa: N818
@@ -102,11 +132,20 @@ def judge(name: str, answer: Any) -> Verdict:
     """
     exercise = exercises()[choose(name, exercises(), "exercise")]
     try:
-        exercise.check(_watched(answer))
+        with _time_limit(SECONDS):
+            exercise.check(_watched(answer))
     except _Unanswered as unanswered:
         return Verdict(False, False, f"{name}: not answered yet{unanswered}")
     except NotYet as not_yet:
         return Verdict(False, True, f"{name}: not yet: {not_yet}")
+    except _TooLong:
+        return Verdict(
+            False,
+            True,
+            f"{name}: not yet: no answer after {SECONDS:g} seconds. Does a loop in it end? Run it by hand first.",
+        )
+    except SystemExit:
+        return Verdict(False, True, f"{name}: not yet: the answer ends the program. Return, and leave out exit().")
     except Exception as error:  # whatever the learner's code raises is an answer to the learner
         if "ellipsis" in str(error).lower():
             return Verdict(False, False, f"{name}: not answered yet (a `...` is still in the code)")
@@ -131,7 +170,8 @@ def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, s
 
     Args:
         got: number or tensor that the learner's code gave.
-        want: the right one; it sets dtype and tolerance.
+        want: the right one; it sets dtype and tolerance. A float32 answer to a float64 question may be off by what
+            float32 rounds away.
         what: what was computed, to begin the sentence: "with dx/dt = 1, from x = 2, ...".
         suspects: pairs (what a known mistake gives, its hint), the likeliest first.
         otherwise: the hint when no suspect fits.
@@ -141,25 +181,48 @@ def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, s
     """
     want = torch.as_tensor(want)
     try:
-        result = torch.as_tensor(got, dtype=want.dtype).detach()
+        given = torch.as_tensor(_plain(got)).detach()
+        result = given.to(want.dtype)
     except (TypeError, ValueError, RuntimeError):
         raise NotYet(f"{what} gives a {type(got).__name__}", "Return a number or a tensor.") from None
+    coarse = given.is_floating_point() and given.dtype.itemsize < want.dtype.itemsize
     if result.shape != want.shape:
         for value, hint in suspects:
             if _close(result, torch.as_tensor(value, dtype=want.dtype)):
                 raise NotYet(f"{what} gives {_show(result)} instead of {_show(want)}", hint)
         hint = otherwise or "Print the shape after each line."
         raise NotYet(f"{what} has shape {tuple(result.shape)} instead of {tuple(want.shape)}", hint)
-    if _close(result, want):
+    if _close(result, want, 1e-5 if coarse else None):
         return
     hints = [hint for value, hint in suspects if _close(result, torch.as_tensor(value, dtype=want.dtype))]
     fallback = otherwise or "Work one case out on paper and print each line's value beside it."
-    raise NotYet(f"{what} gives {_show(result)} instead of {_show(want)}", hints[0] if hints else fallback)
+    symptom = f"{what} gives {_show(result)} instead of {_show(want)}{_where(result, want)}"
+    symptom += f" (your numbers are {str(given.dtype).removeprefix('torch.')})" if coarse else ""
+    raise NotYet(symptom, hints[0] if hints else fallback)
 
 
-def _close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    tolerance = 1e-9 if b.dtype == torch.float64 else 1e-4
+def _plain(value: Any) -> Any:
+    """A list of tensors or of NumPy's numbers as a list of numbers, which `torch.as_tensor` understands."""
+    if isinstance(value, list | tuple):
+        return [part.tolist() if hasattr(part, "tolist") else _plain(part) for part in value]
+    return value
+
+
+def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float | None = None) -> bool:
+    tolerance = tolerance or (1e-9 if b.dtype == torch.float64 else 1e-4)
     return a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def _where(result: torch.Tensor, want: torch.Tensor) -> str:
+    """Of many numbers, by how much they differ most and at which index; of few nothing, since they are shown."""
+    if want.numel() <= 4:
+        return ""
+    apart = (result.double() - want.double()).abs()
+    if not apart.isfinite().all():
+        return ""
+    at = tuple(int(index) for index in torch.unravel_index(apart.argmax(), apart.shape))
+    place = at[0] if len(at) == 1 else at
+    return f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {place}"
 
 
 def _show(value: torch.Tensor) -> str:

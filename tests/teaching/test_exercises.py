@@ -1,8 +1,12 @@
 """Every exercise check accepts its right answers and answers each wrong one with the hint that fits."""
 
+import contextlib
 import importlib.util
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -121,3 +125,38 @@ def test_expect_close_names_suspect_shape_and_kind():
         expect_close("x", want, "it")
     with pytest.raises(NotYet, match="nan"):
         expect_close(float("nan"), 1.0, "it")
+
+
+def test_an_answer_in_float32_is_right_as_far_as_float32_goes():
+    third = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0], dtype=torch.float64) / 3
+    expect_close(third.float(), third, "it")
+    expect_close([float(x) for x in third], third, "it")
+    expect_close(list(third), third, "it")
+    expect_close([np.float32(x) for x in third], third, "it")
+    expect_close(third.numpy(), third, "it")
+    with pytest.raises(NotYet, match=r"largest difference, 0\.00100, is at index 2 \(your numbers are float32\)"):
+        expect_close((third + 1e-3 * torch.eye(5)[2]).float(), third, "it")
+    with pytest.raises(
+        NotYet, match="largest difference, 0\\.00100, is at index 4"
+    ):  # double is held to its own digits
+        expect_close(third + 1e-3 * torch.eye(5)[4], third, "it")
+    with pytest.raises(NotYet, match="largest difference"):
+        expect_close(third + 1e-6, third, "it")
+
+
+def test_an_endless_loop_ends_with_a_sentence(monkeypatch):
+    def endless(*args):
+        while True:
+            with contextlib.suppress(Exception):  # as a learner may write it
+                time.sleep(0.01)
+
+    monkeypatch.setattr("odelib.teaching.exercises.SECONDS", 0.2)
+    verdict = judge("euler-step", endless)
+    assert (verdict.passed, verdict.answered) == (False, True)
+    assert "no answer after 0.2 seconds. Does a loop in it end?" in verdict.line
+
+
+def test_an_answer_that_ends_the_program_does_not():
+    verdict = judge("euler-step", lambda *args: sys.exit(3))
+    assert (verdict.passed, verdict.answered) == (False, True)
+    assert "the answer ends the program" in verdict.line
