@@ -69,35 +69,6 @@ def _heun_layer(heun: Any) -> None:
         raise NotYet("the x that was passed in has changed", "Write x + ..., not x += ...: the caller still needs x.")
 
 
-def _count_evaluations(answer: Any) -> None:
-    """The answer is a pair of numbers: evaluations with fixed steps, and with steps chosen by the error."""
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise NotYet(f"the answer is {answer!r}", "Give two numbers: (fixed steps, steps chosen by the error).")
-    fixed, chosen = (float(part) for part in answer)
-    if fixed != 96:
-        hints = {
-            48.0: "That is one step of RK4 in each interval: here there are two.",
-            24.0: "Those are the steps: each of them evaluates the field four times.",
-            12.0: "Those are the sets of weights: each is evaluated at every stage of every step.",
-            8.0: "That is one interval: there are 12.",
-        }
-        hint = hints.get(fixed, "Multiply intervals, steps in each interval, and stages in each step.")
-        raise NotYet(f"the count for RK4 is {fixed:g}", hint)
-    if chosen != 300:
-        hints = {
-            336.0: "The last stage of an accepted step is the first of the next one: a step costs 6 new evaluations.",
-            288.0: "Each interval has a first evaluation, which no step before it has made: its field is a new one.",
-            289.0: "The field changes from interval to interval, so its first evaluation is made anew in each.",
-            228.0: "A rejected step was evaluated too: count the steps tried, not those accepted.",
-            252.0: "A rejected step was evaluated too, and an accepted step's last stage serves the next one.",
-            25.0: "That is one interval: there are 12.",
-            60.0: "There are 4 steps tried in each interval, and each has more than one evaluation.",
-            312.0: "A rejected step's first stage is not made again: the step starts anew from the same state.",
-        }
-        hint = hints.get(chosen, "In each interval: one evaluation to begin with, then 6 for each step tried.")
-        raise NotYet(f"the count for the adaptive solver is {chosen:g}", hint)
-
-
 def _refined(refined: Any) -> None:
     """The answer is ``refined(config, r)``."""
     _function(refined, "refined(...)")
@@ -189,14 +160,18 @@ def _largest_step(largest: Any) -> None:
         ],
         "Solve |1 + h lambda|^2 = 1 for h, for one eigenvalue, on paper.",
     )
-    lam = torch.tensor([-1.0 + 1.0j, 0.1 + 3.0j, 0.1 - 3.0j], dtype=torch.complex128)
+    lam = torch.tensor([-0.37 + 1.1j, 0.1 + 3.0j, 0.1 - 3.0j], dtype=torch.complex128)
+    exact = 0.74 / (0.37**2 + 1.1**2)  # on no grid of round numbers
     expect_close(
-        largest(lam),
-        1.0,
-        "with the eigenvalues -1 + i, 0.1 + 3i, 0.1 - 3i, the largest step",
+        largest(lam.clone()),
+        exact,
+        "with the eigenvalues -0.37 + 1.1i, 0.1 + 3i, 0.1 - 3i, the largest step",
         [
             (0.2 / 9.01, "An eigenvalue with positive real part has set the limit: its mode grows in truth."),
             (-0.2 / 9.01, "An eigenvalue with positive real part has set the limit: its mode grows in truth."),
+            (round(exact, 2), "That step is rounded: solve for h instead of trying steps from a list."),
+            (int(100 * exact) / 100, "That step is rounded: solve for h instead of trying steps from a list."),
+            (int(1000 * exact) / 1000, "That step is rounded: solve for h instead of trying steps from a list."),
         ],
     )
 
@@ -211,7 +186,7 @@ def _observed_order(observed: Any) -> None:
         ratio = 2.0**order
         known = torch.log2(coarse.norm() / middle.norm())
         expect_close(
-            observed(coarse, middle, fine),
+            observed(coarse.clone(), middle.clone(), fine.clone()),
             float(order),
             f"with states that approach their limit as h^{order}, the order",
             [
@@ -225,6 +200,7 @@ def _observed_order(observed: Any) -> None:
                 ),
                 (order / 2, "From h to h/2 is one halving: the base is 2, not 4."),
                 (known, "Those are lengths of states, not distances between them: subtract first."),
+                (2.0 * order, "That is twice the order: compare distances, not their squares."),
                 (order - 1.0, "Nothing is to be subtracted: the states are ends, their error is of order p."),
             ],
             "Divide the distance of coarse and middle by that of middle and fine.",
@@ -234,8 +210,7 @@ def _observed_order(observed: Any) -> None:
 EXERCISES = (
     Exercise("heun-layer", "A layer of Heun", 5, "easy", _heun_layer),
     Exercise("refined", "Finer steps, same weights", 5, "easy", _refined),
-    Exercise("count-evaluations", "Counting evaluations", 5, "medium", _count_evaluations),
     Exercise("one-draw", "One draw for one step", 10, "medium", _one_draw),
-    Exercise("largest-step", "The largest step, from a spectrum", 10, "medium", _largest_step),
+    Exercise("largest-step", "The largest step of a normal Jacobian", 10, "medium", _largest_step),
     Exercise("observed-order", "An order without the truth", 10, "hard", _observed_order),
 )

@@ -155,10 +155,15 @@ def _ratio(coarse, middle, fine):
     return (coarse - middle).norm() / (middle - fine).norm()
 
 
+def _scan(lam):
+    steps = [k / 100 for k in range(1, 300)]
+    falling = lam[lam.real < 0]
+    return max(h for h in steps if ((1 + h * falling).abs() <= 1 + 1e-9).all())
+
+
 RIGHT = {
     "heun-layer": (_heun, _heun_as_mean),
     "refined": (_refined, _refined_from_the_interval),
-    "count-evaluations": ((96, 300), [12 * 2 * 4, 12 * (1 + 6 * 4.0)]),
     "one-draw": (_one_draw, _one_draw_named),
     "largest-step": (_largest, _largest_loop),
     "observed-order": (_observed, _observed_largest),
@@ -189,20 +194,6 @@ WRONG = {
         ("another width", lambda c, r: replace(_refined(c, r), dim=32), "something else"),
         ("a schedule", lambda c, r: _refined(c, r).schedule, "returns a DepthSchedule"),
     ),
-    "count-evaluations": (
-        ("one step", (48, 300), "here there are two"),
-        ("steps", (24, 300), "each of them evaluates"),
-        ("weights", (12, 300), "sets of weights"),
-        ("one interval", (8, 300), "there are 12"),
-        ("seven each", (96, 336), "first of the next one"),
-        ("no first evaluation", (96, 288), "no step before it"),
-        ("one first evaluation", (96, 289), "made anew in each"),
-        ("accepted only", (96, 228), "count the steps tried"),
-        ("accepted only, seven each", (96, 252), "rejected step was evaluated"),
-        ("one adaptive interval", (96, 25), "there are 12"),
-        ("rejected begins anew", (96, 312), "not made again"),
-        ("one number", 96, "Give two numbers"),
-    ),
     "one-draw": (
         ("redrawn", _redrawn, "drawn again"),
         ("thrown away", _drawn_twice, "thrown away"),
@@ -222,6 +213,7 @@ WRONG = {
         ("growing modes too", _all_modes, "leave it out"),
         ("growing modes by size", _size_of_all_modes, "has set the limit"),
         ("negative", lambda lam: -_largest(lam), "A step size is positive"),
+        ("a scan", _scan, "solve for h"),
         ("a number", 0.4, "Pass the function itself"),
     ),
     "observed-order": (
@@ -232,6 +224,7 @@ WRONG = {
         ("coarse to fine", lambda c, m, f: torch.log2((c - f).norm() / (m - f).norm()), "compare neighbours"),
         ("base 4", lambda c, m, f: _observed(c, m, f) / 2, "not 4"),
         ("lengths", lambda c, m, f: torch.log2(c.norm() / m.norm()), "subtract first"),
+        ("squares", lambda c, m, f: 2 * _observed(c, m, f), "not their squares"),
         ("one less", lambda c, m, f: _observed(c, m, f) - 1, "Nothing is to be subtracted"),
     ),
 }
