@@ -49,7 +49,7 @@ def check_times(times: Sequence[float] | Tensor) -> tuple[float, ...]:
     return grid
 
 
-def check_steps(steps: int | Grid | Adaptive) -> None:
+def check_steps(steps: object) -> None:
     """Refuse what is no number of steps, no grid, and no adaptive steps.
 
     Raises:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -34,8 +33,6 @@ from odelib.solvers.step_rule import StepRule, first_step
 from odelib.solvers.tableau import Tableau
 from odelib.solvers.times import along, varies
 from odelib.solvers.watched import Counts, Watched
-
-_REQUIRES_GRAD = attrgetter("requires_grad")
 
 
 def solve(
@@ -190,7 +187,10 @@ class _Solver:
         ``back`` is the problem of an adjoint way back, if it is another one.
         """
         leaves = leaves_of(y0)
-        wants_graph = torch.is_grad_enabled() and any(map(_REQUIRES_GRAD, (*leaves, *parameters)))
+        wants_graph = False
+        if torch.is_grad_enabled():  # a loop, because the compiler can trace it
+            for leaf in (*leaves, *parameters):
+                wants_graph = wants_graph or leaf.requires_grad
         if isinstance(self.mode, Backprop) or not wants_graph:
             if isinstance(problem.steps, int) and not (
                 self.dense or problem.events or problem.callbacks != NO_CALLBACKS

@@ -160,7 +160,7 @@ def read(scalars: Sequence[Tensor]) -> list[float]:
         ) from error
 
 
-def check_results(y: Any, dy: Any, whose: str = "the field", what: str = "dy/dt") -> None:
+def check_results(y: Any, dy: Any, whose: str = "the field", what: str = "dy/dt", any_dtype: bool = False) -> None:
     """Refuse what is no state like ``y``, a tensor or a tuple of leaves.
 
     Args:
@@ -168,6 +168,7 @@ def check_results(y: Any, dy: Any, whose: str = "the field", what: str = "dy/dt"
         dy: What came.
         whose: Whose value it is, for the sentence.
         what: What it should be, for the sentence.
+        any_dtype: Whether its dtype may differ, as of an error estimate of a state in half precision.
 
     Raises:
         TypeError: It is no tensor, or of another dtype or device.
@@ -191,7 +192,7 @@ def check_results(y: Any, dy: Any, whose: str = "the field", what: str = "dy/dt"
                 f"{whose} returned a tensor on {slope.device} for a state on {state.device}: keep both on one device"
             )
         # Autocast makes a field compute in a lower precision than its state, and that is meant.
-        if slope.dtype != state.dtype and not autocasts(state.device.type):
+        if slope.dtype != state.dtype and not any_dtype and not autocasts(state.device.type):
             raise TypeError(
                 f"{whose} returned {slope.dtype} for a state of {state.dtype}: return {what} in the dtype of y"
             )

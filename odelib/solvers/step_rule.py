@@ -218,7 +218,7 @@ def first_step(rule: StepRule, field: Field, t: Time, h: Time, y: State, carry: 
             "function that returns the estimate"
         )
     if adaptive:
-        check_results(y, step.error(), f"the error of {rule.name!r}", "the estimate")  # type: ignore[misc]
+        check_results(y, step.error(), f"the error of {rule.name!r}", "the estimate", True)  # type: ignore[misc]
     return step
 
 

@@ -115,7 +115,7 @@ class Watched(Wrapped):
             check_results(y, dy)
         self._looks += 1
         leaves = (dy,) if isinstance(dy, Tensor) else dy
-        if any(map(_REQUIRES_GRAD, leaves)) or any(map(is_functorch_wrapped_tensor, leaves)) or is_compiling():
+        if is_compiling() or any(map(_REQUIRES_GRAD, leaves)) or any(map(is_functorch_wrapped_tensor, leaves)):
             # Autograd refuses out= itself; what a transform wraps has no memory.
             self._copies = False
             return dy

@@ -184,8 +184,6 @@ def test_another_step_rule_is_another_reading_of_the_same_weights(tmp_path):
     assert torch.equal(load_pretrained(tmp_path)(IMAGES), model(IMAGES))
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-@pytest.mark.parametrize("harm", [lambda b: b[: len(b) // 2], lambda b: b"\0" * len(b), lambda b: b""])
 class Own(StepRule):
     order = 1
 
@@ -238,6 +236,8 @@ def test_halves_that_are_solved_in_two_ways_are_not_saved(tmp_path):
     assert EncoderDecoder.from_pretrained(tmp_path).config.step_rule == "heun"
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize("harm", [lambda b: b[: len(b) // 2], lambda b: b"\0" * len(b), lambda b: b""])
 def test_corrupt_files_are_refused(name, harm, tmp_path):
     save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path)
     path = tmp_path / name

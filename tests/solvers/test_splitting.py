@@ -130,7 +130,7 @@ def test_exact_flows_have_gradients_and_go_with_trees_and_times_that_vary():
 
 def test_a_flow_alone_is_no_field_for_other_rules():
     with pytest.raises(
-        TypeError, match=r"came as Exact\(flow\), whose value at a state is not known: choose a splitting"
+        TypeError, match=r"came as Exact\(flow\), and its value at a state is asked for: by a rule that is no splitting"
     ):
         solve(Sum(Exact(turn)), torch.zeros(3), (0.0, 1.0), rule="rk4")
 
