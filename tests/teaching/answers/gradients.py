@@ -217,10 +217,6 @@ def _price_only(F, c, t, x, a):
     return -_slope(c, x)
 
 
-def _price_halved(F, c, t, x, a):
-    return -_vjp(F, t, x, a) - _slope(c, x) / 2
-
-
 def _price_itself(F, c, t, x, a):
     return -_vjp(F, t, x, a) - c(x)
 
@@ -289,7 +285,7 @@ WRONG = {
         ("sign of the adjoint", _price_wrong_adjoint_sign, "sign of J^T a"),
         ("J instead of its transpose", _price_forward_product, "proof has its transpose"),
         ("only the price", _price_only, "carried back"),
-        ("half the price", _price_halved, "counts once"),
+        ("half the price", lambda F, c, t, x, a: _price(F, c, t, x, a) + _slope(c, x) / 2, "counts once"),
         ("the price itself", _price_itself, "derivative of the price"),
         ("frozen time", lambda F, c, t, x, a: _price(F, c, 0.0, x, a), "pass t on"),
         ("caller's x marked", _price_marks_the_caller, "has changed"),

@@ -116,13 +116,13 @@ def _wordy(*args):
     raise ValueError("one\ntwo")
 
 
-class _Mute(Exception):
+class _MuteError(Exception):
     def __str__(self):
         raise RuntimeError
 
 
 def _wordless(*args):
-    raise _Mute
+    raise _MuteError
 
 
 def _turning(angle):
@@ -331,7 +331,7 @@ WRONG = {
         ("complex", lambda *a: _loop(*a) + 5j, "complex numbers"),
         ("einsum", lambda f, x, h, steps: torch.einsum("ij->i", x), "no ellipsis was given"),
         ("error of many lines", _wordy, "raised ValueError: one. Run it"),
-        ("error without words", _wordless, "raised _Mute. Run it"),
+        ("error without words", _wordless, "raised _MuteError. Run it"),
         ("too coarse", lambda *a: _loop(*a).half(), "your numbers are float16"),
         ("no steps in float32", lambda *a: _no_step_size(*a).float(), "step size is missing"),
         ("called instead of passed", 1.5, "Pass the function itself"),
