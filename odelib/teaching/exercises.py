@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import EllipsisType, FrameType
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from odelib.names import choose
@@ -165,6 +166,20 @@ def expect_function(answer: Any, call: str) -> None:
         raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
 
 
+def expect_without(answer: Any, *names: str) -> None:
+    """Refuse a function in whose own code one of the names occurs that the exercise asks to do without.
+
+    Raises:
+        NotYet: It occurs.
+    """
+    codes = [code] if (code := getattr(inspect.unwrap(answer), "__code__", None)) else []
+    for code in codes:  # grows: functions inside the function have code of their own
+        codes += [part for part in code.co_consts if inspect.iscode(part)]
+        used = [name for name in names if name in code.co_names]
+        if used:
+            raise NotYet(f"the answer uses {used[0]}", "The exercise is to do without it: write out what it would do.")
+
+
 def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, str]] = (), otherwise: str = "") -> None:
     """Compare a result with the right one; a result that equals a known mistake's brings that mistake's hint.
 
@@ -182,27 +197,36 @@ def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, s
     want = torch.as_tensor(want)
     try:
         given = torch.as_tensor(_plain(got)).detach()
-        result = given.to(want.dtype)
-    except (TypeError, ValueError, RuntimeError):
-        raise NotYet(f"{what} gives a {type(got).__name__}", "Return a number or a tensor.") from None
+        if given.is_complex() and not want.is_complex() and not given.imag.any():
+            given = given.real
+        result = given.to("cpu", want.dtype).to_dense()
+    except (TypeError, ValueError, RuntimeError):  # a tensor on the meta device has no numbers to bring along
+        raise NotYet(f"{what} gives a {type(got).__name__}", "Return a number or a tensor of numbers.") from None
+    if given.is_complex() and not want.is_complex():
+        raise NotYet(f"{what} gives complex numbers", "The right answer is real: where does an imaginary part come in?")
     coarse = given.is_floating_point() and given.dtype.itemsize < want.dtype.itemsize
+    tolerance = 1e-5 if coarse else None
     if result.shape != want.shape:
         for value, hint in suspects:
-            if _close(result, torch.as_tensor(value, dtype=want.dtype)):
+            if _close(result, torch.as_tensor(value, dtype=want.dtype), tolerance):
                 raise NotYet(f"{what} gives {_show(result)} instead of {_show(want)}", hint)
         hint = otherwise or "Print the shape after each line."
         raise NotYet(f"{what} has shape {tuple(result.shape)} instead of {tuple(want.shape)}", hint)
-    if _close(result, want, 1e-5 if coarse else None):
+    if _close(result, want, tolerance):
         return
-    hints = [hint for value, hint in suspects if _close(result, torch.as_tensor(value, dtype=want.dtype))]
+    hints = [hint for value, hint in suspects if _close(result, torch.as_tensor(value, dtype=want.dtype), tolerance)]
     fallback = otherwise or "Work one case out on paper and print each line's value beside it."
     symptom = f"{what} gives {_show(result)} instead of {_show(want)}{_where(result, want)}"
-    symptom += f" (your numbers are {str(given.dtype).removeprefix('torch.')})" if coarse else ""
+    symptom += (
+        f" (your numbers are {str(given.dtype).removeprefix('torch.')})" if coarse and hasattr(got, "dtype") else ""
+    )
     raise NotYet(symptom, hints[0] if hints else fallback)
 
 
 def _plain(value: Any) -> Any:
-    """A list of tensors or of NumPy's numbers as a list of numbers, which `torch.as_tensor` understands."""
+    """A list of tensors or of NumPy's numbers as a list of numbers; of an array a copy, since it may run backwards."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
     if isinstance(value, list | tuple):
         return [part.tolist() if hasattr(part, "tolist") else _plain(part) for part in value]
     return value
@@ -214,12 +238,12 @@ def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float | None = None) -> 
 
 
 def _where(result: torch.Tensor, want: torch.Tensor) -> str:
-    """Of many numbers, by how much they differ most and at which index; of few nothing, since they are shown."""
-    if want.numel() <= 4:
-        return ""
+    """By how much they differ most and at which index; nothing if both are shown and look different."""
     apart = (result.double() - want.double()).abs()
-    if not apart.isfinite().all():
+    if (want.numel() <= 4 and _show(result) != _show(want)) or not apart.isfinite().all():
         return ""
+    if want.numel() == 1:
+        return f", and the difference is {format_number(apart.item(), 3)}"
     at = tuple(int(index) for index in torch.unravel_index(apart.argmax(), apart.shape))
     place = at[0] if len(at) == 1 else at
     return f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {place}"

@@ -12,19 +12,26 @@ from odelib.teaching.exercises import NotYet
 
 
 def call_with_clones(answer: Callable[..., Any], *inputs: Any) -> Any:
-    """Call a learner's function with clones of the tensors, so that it cannot change what a check goes on to use.
+    """Call a learner's function with copies of tensors and lists, so that it cannot change what a check goes on to use.
 
     Args:
         answer: the function.
-        inputs: its arguments; tensors are cloned, everything else is passed as it is.
+        inputs: its arguments; tensors and lists of numbers are copied, everything else is passed as it is.
 
     Raises:
-        NotYet: the function changed one of the tensors that it was given.
+        NotYet: the function changed one of the tensors or lists that it was given.
     """
-    handed = [value.clone() if isinstance(value, Tensor) else value for value in inputs]
+    handed = [
+        value.clone() if isinstance(value, Tensor) else list(value) if isinstance(value, list) else value
+        for value in inputs
+    ]
     result = answer(*handed)
     for place, (given, now) in enumerate(zip(inputs, handed, strict=True), start=1):
+        hint = ""
         if isinstance(given, Tensor) and not torch.equal(given, now):
             hint = "Work on a copy: write a = a + b instead of a += b, and a * s instead of a.mul_(s)."
+        if isinstance(given, list) and given != now:
+            hint = "Work on a copy: write sorted(a) instead of a.sort(), and a[:-1] instead of a.pop()."
+        if hint:
             raise NotYet(f"the function changes its argument number {place}", hint)
     return result

@@ -18,3 +18,10 @@ def test_a_function_that_changes_nothing_gives_its_result():
     x = torch.ones(3)
     result = call_with_clones(lambda h, x: h * x, 2.0, x)
     assert torch.equal(result, torch.full((3,), 2.0))
+
+
+def test_a_list_is_handed_out_as_a_copy_too():
+    scores = [2.0, 1.0]
+    with pytest.raises(NotYet, match=r"changes its argument number 1.*sorted"):
+        call_with_clones(lambda scores: scores.sort(), scores)
+    assert scores == [2.0, 1.0]
