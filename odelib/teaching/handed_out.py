@@ -28,7 +28,7 @@ def call_with_clones(answer: Callable[..., Any], *inputs: Any) -> Any:
     result = answer(*handed)
     for place, (given, now) in enumerate(zip(inputs, handed, strict=True), start=1):
         hint = ""
-        if isinstance(given, Tensor) and not torch.equal(given, now):
+        if isinstance(given, Tensor) and isinstance(now, Tensor) and not torch.equal(given, now):
             hint = "Work on a copy: write a = a + b instead of a += b, and a * s instead of a.mul_(s)."
         if isinstance(given, list) and given != now:
             hint = "Work on a copy: write sorted(a) instead of a.sort(), and a[:-1] instead of a.pop()."
