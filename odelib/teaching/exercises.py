@@ -166,20 +166,6 @@ def expect_function(answer: Any, call: str) -> None:
         raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
 
 
-def expect_without(answer: Any, *names: str) -> None:
-    """Refuse a function in whose own code one of the names occurs that the exercise asks to do without.
-
-    Raises:
-        NotYet: It occurs.
-    """
-    codes = [code] if (code := getattr(inspect.unwrap(answer), "__code__", None)) else []
-    for code in codes:  # grows: functions inside the function have code of their own
-        codes += [part for part in code.co_consts if inspect.iscode(part)]
-        used = [name for name in names if name in code.co_names]
-        if used:
-            raise NotYet(f"the answer uses {used[0]}", "The exercise is to do without it: write out what it would do.")
-
-
 def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, str]] = (), otherwise: str = "") -> None:
     """Compare a result with the right one; a result that equals a known mistake's brings that mistake's hint.
 

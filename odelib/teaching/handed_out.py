@@ -1,7 +1,8 @@
-"""Call a learner's function with inputs of its own, and notice if it changes them."""
+"""Call a learner's function with inputs of its own, and notice if it changes them or uses what it is to do without."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -35,3 +36,17 @@ def call_with_clones(answer: Callable[..., Any], *inputs: Any) -> Any:
         if hint:
             raise NotYet(f"the function changes its argument number {place}", hint)
     return result
+
+
+def expect_without(answer: Any, *names: str) -> None:
+    """Refuse a function in whose own code one of the names occurs that the exercise asks to do without.
+
+    Raises:
+        NotYet: It occurs.
+    """
+    codes = [code] if (code := getattr(inspect.unwrap(answer), "__code__", None)) else []
+    for code in codes:  # grows: functions inside the function have code of their own
+        codes += [part for part in code.co_consts if inspect.iscode(part)]
+        used = [name for name in names if name in code.co_names]
+        if used:
+            raise NotYet(f"the answer uses {used[0]}", "The exercise is to do without it: write out what it would do.")

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function, expect_without
-from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
 def _next_run(next_run: Any) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from odelib.models import ViTConfig
-from odelib.teaching.exercises import Exercise, expect_close, expect_function, expect_without
-from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.exercises import Exercise, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
 def _tokens(tokens: Any) -> None:

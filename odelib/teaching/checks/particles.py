@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.teaching.exercises import Exercise, expect_close, expect_function, expect_without
-from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.exercises import Exercise, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
