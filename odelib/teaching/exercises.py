@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import math
 import pkgutil
+import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import EllipsisType, FrameType
@@ -35,6 +37,7 @@ class NotYet(Exception):  # noqa: N818 - not an error, a stage
     """
 
     def __init__(self, symptom: str, hint: str) -> None:
+        symptom = " ".join(symptom.split())  # a tensor in it prints lines
         super().__init__(f"{symptom.rstrip('.')}. {hint}")
         self.symptom, self.hint = symptom, hint
 
@@ -148,11 +151,20 @@ def judge(name: str, answer: Any) -> Verdict:
     except SystemExit:
         return Verdict(False, True, f"{name}: not yet: the answer ends the program. Return, and leave out exit().")
     except Exception as error:  # whatever the learner's code raises is an answer to the learner
-        if "ellipsis" in str(error).lower():
+        said = _said(error)
+        if re.search("'ellipsis'|(not|of|got) ellipsis", said):  # einsum and indexing speak of others
             return Verdict(False, False, f"{name}: not answered yet (a `...` is still in the code)")
-        kind = type(error).__name__
-        return Verdict(False, True, f"{name}: not yet: the answer raised {kind}: {error}. Run it by hand first.")
+        return Verdict(False, True, f"{name}: not yet: the answer raised {said}. Run it by hand first.")
     return Verdict(True, True, f"{name}: correct")
+
+
+def _said(error: Exception) -> str:
+    """Kind and message of an error on one line, without the pages that PyTorch may add."""
+    try:
+        message = str(error).strip().partition("\n")[0][:300].rstrip(".")
+    except Exception:  # a message that cannot be made is none
+        message = ""
+    return type(error).__name__ + (f": {message}" if message else "")
 
 
 def expect_function(answer: Any, call: str) -> None:
@@ -162,8 +174,35 @@ def expect_function(answer: Any, call: str) -> None:
         NotYet: The answer is something else, such as the result of a call.
     """
     if not callable(answer):
-        name = call.partition("(")[0]
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
+        raise NotYet(
+            f"the answer is a {type(answer).__name__}",
+            f"Pass the function itself: {call.partition('(')[0]}, not {call}.",
+        )
+
+
+def expect_numbers(answer: Any, count: int, names: str) -> list[float]:
+    """Accept ``count`` numbers in a tuple, a list, an array or a tensor; ``names`` says which, as in ``"(a, b)"``.
+
+    Raises:
+        NotYet: There are more or fewer, or some part is no finite number.
+    """
+    wanted = f"Give {'two' if count == 2 else count} numbers: {names}."
+    parts = list(answer) if isinstance(answer, tuple | list) or getattr(answer, "ndim", 0) == 1 else []
+    if len(parts) != count:
+        raise NotYet(f"the answer is {repr(answer)[:100]}", wanted)
+    for part in parts:
+        try:
+            finite = not isinstance(part, str) and math.isfinite(part)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            finite = False
+        if not finite:
+            raise NotYet(f"one part of the answer is {repr(part)[:100]}", wanted)
+    return [float(part) for part in parts]
+
+
+def hint_for(value: float, hints: Mapping[Any, str], otherwise: str) -> str:
+    """The hint of the known mistake that ``value`` is, up to 0.1 percent."""
+    return next((hint for known, hint in hints.items() if math.isclose(value, known, rel_tol=1e-3)), otherwise)
 
 
 def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, str]] = (), otherwise: str = "") -> None:
@@ -184,38 +223,34 @@ def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, s
     try:
         given = torch.as_tensor(_plain(got)).detach()
         if given.is_complex() and not want.is_complex():
-            if given.imag.any():
+            if not _close(given.imag, torch.zeros_like(given.imag)):
                 raise NotYet(f"{what} gives complex numbers", "The right answer is real: where does i come in?")
             given = given.real
-        result = given.to("cpu", want.dtype).to_dense()
-    except (TypeError, ValueError, RuntimeError):  # a tensor on the meta device has no numbers to bring along
+        result = given.to_dense().to("cpu", want.dtype)
+    except (TypeError, ValueError, RuntimeError):
         raise NotYet(f"{what} gives a {type(got).__name__}", "Return a number or a tensor of numbers.") from None
     coarse = given.is_floating_point() and given.dtype.itemsize < want.dtype.itemsize
     tolerance = 1e-5 if coarse else None
-    if result.shape != want.shape:
-        for value, hint in suspects:
-            if _close(result, torch.as_tensor(value, dtype=want.dtype), tolerance):
-                raise NotYet(f"{what} gives {_show(result)} instead of {_show(want)}", hint)
-        hint = otherwise or "Print the shape after each line."
-        raise NotYet(f"{what} has shape {tuple(result.shape)} instead of {tuple(want.shape)}", hint)
     if _close(result, want, tolerance):
         return
-    hints = [hint for value, hint in suspects if _close(result, torch.as_tensor(value, dtype=want.dtype), tolerance)]
-    fallback = otherwise or "Work one case out on paper and print each line's value beside it."
-    symptom = f"{what} gives {_show(result)} instead of {_show(want)}{_where(result, want)}"
-    symptom += (
-        f" (your numbers are {str(given.dtype).removeprefix('torch.')})" if coarse and hasattr(got, "dtype") else ""
-    )
-    raise NotYet(symptom, hints[0] if hints else fallback)
+    known = ((torch.as_tensor(value, dtype=want.dtype), hint) for value, hint in suspects)
+    hint = next((hint for value, hint in known if _close(result, value, tolerance)), otherwise)
+    symptom = f"{what} gives {_show(result)} instead of {_show(want)}"
+    if result.shape != want.shape:
+        if hint == otherwise:
+            symptom = f"{what} has shape {tuple(result.shape)} instead of {tuple(want.shape)}"
+        raise NotYet(symptom, hint or "Print the shape after each line.")
+    symptom += _where(result, want)
+    if coarse and hasattr(got, "dtype"):  # a Python number has no dtype that the learner chose
+        symptom += f" (your numbers are {str(given.dtype).removeprefix('torch.')})"
+    raise NotYet(symptom, hint or "Work one case out on paper and print each line's value beside it.")
 
 
 def _plain(value: Any) -> Any:
     """A list of tensors or of NumPy's numbers as a list of numbers; of an array a copy, since it may run backwards."""
-    if isinstance(value, np.ndarray):
-        return value.copy()
     if isinstance(value, list | tuple):
         return [part.tolist() if hasattr(part, "tolist") else _plain(part) for part in value]
-    return value
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float | None = None) -> bool:
@@ -231,8 +266,7 @@ def _where(result: torch.Tensor, want: torch.Tensor) -> str:
     if want.numel() == 1:
         return f", and the difference is {format_number(apart.item(), 3)}"
     at = tuple(int(index) for index in torch.unravel_index(apart.argmax(), apart.shape))
-    place = at[0] if len(at) == 1 else at
-    return f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {place}"
+    return f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {at[0] if len(at) == 1 else at}"
 
 
 def _show(value: torch.Tensor) -> str:

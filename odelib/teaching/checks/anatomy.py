@@ -138,7 +138,7 @@ def _sees_order(sees: Any) -> None:
             said = sees(f, x)
             if isinstance(said, Tensor) and said.numel() == 1:
                 said = said.item()
-            if said not in (True, False):
+            if getattr(said, "ndim", 0) or said not in (True, False):
                 raise NotYet(f"the answer returns a {type(said).__name__}", "Return True or False.")
             if not torch.equal(x, kept):
                 raise NotYet("the X that was passed in has changed", "Shuffle a copy: X[order] makes one.")

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
-
-
-def _pair(answer: Any, names: str) -> tuple[float, float]:
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise NotYet(f"the answer is {answer!r}", f"Give two numbers: {names}.")
-    first, second = (float(part) for part in answer)
-    return first, second
-
-
-def _hint(value: float, hints: Mapping[Any, str], otherwise: str) -> str:
-    return next((hint for known, hint in hints.items() if math.isclose(value, known, rel_tol=0.001)), otherwise)
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function, expect_numbers, hint_for
+from odelib.teaching.handed_out import call_with_clones
 
 
 def _augment(augment: Any) -> None:
     """The answer is ``augment(x, extra)``, the state with ``extra`` coordinates that start at zero."""
     expect_function(augment, "augment(...)")
     x = torch.tensor([[3.0, -1.0], [0.5, 2.0], [4.0, 5.0]], dtype=torch.float64)
-    handed, extra = x.clone(), 2
+    extra = 2
     zeros = x.new_zeros(3, extra)
-    result = augment(handed, extra)
-    if not torch.equal(handed, x):
-        raise NotYet("the x that was passed in has changed", "Return a new tensor: torch.cat or pad.")
     expect_close(
-        result,
+        call_with_clones(augment, x, extra),
         torch.cat([x, zeros], dim=1),
         "for three states of two coordinates, extra = 2, the result",
         [
@@ -47,11 +34,14 @@ def _augment(augment: Any) -> None:
         ],
         "New coordinates are columns; they start at zero.",
     )
-    single = augment(x.float(), 1)
+    half = x[:2].half()
+    single = call_with_clones(augment, half, 1)
     if not isinstance(single, Tensor):
         raise NotYet(f"the result is a {type(single).__name__}", "Return a tensor: torch.cat or pad.")
-    if single.dtype != torch.float32:
-        raise NotYet(f"a state in float32 comes back as {single.dtype}", "Make the zeros with x.new_zeros.")
+    if single.dtype != torch.float16:
+        raise NotYet(f"a state in float16 comes back as {single.dtype}", "Make the zeros with x.new_zeros.")
+    what = "for two states of two coordinates, extra = 1, the result"
+    expect_close(single, torch.cat([half, half.new_zeros(2, 1)], dim=1), what, otherwise="Use extra as it is given.")
 
 
 def _some_field(t: float, x: Tensor) -> Tensor:
@@ -66,7 +56,7 @@ def _with_energy(with_energy: Any) -> None:
         raise NotYet(f"with_energy returns a {type(both).__name__}", "Return a function of t and the pair (x, e).")
     x = torch.tensor([[3.0, -1.0, 2.0], [0.5, 2.0, -1.0]], dtype=torch.float64)
     e, t = torch.tensor([7.0, 8.0], dtype=torch.float64), 2.0
-    handed = (x.clone().requires_grad_(), e.clone())
+    handed = (x.clone().requires_grad_() * 1, e.clone())  # no leaf, so that it can be written into
     result = both(t, handed)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise NotYet(f"the field returns a {type(result).__name__}", "Return two velocities: that of x and that of e.")
@@ -113,9 +103,16 @@ def _with_energy(with_energy: Any) -> None:
                 f"the velocity of {of} has no gradient, so a price on it trains nothing",
                 "Leave out no_grad, detach, item and NumPy: training differentiates the energy.",
             )
+    wide = torch.arange(20.0, dtype=torch.float64).view(4, 5)
+    expect_close(
+        with_energy(lambda t, x: t * x)(0.5, (wide, wide[:, 0]))[1],
+        wide.square().sum(dim=1) / 8,
+        "for the field t x at t = 0.5 and four states of five coordinates, the velocity of the energy",
+        otherwise="Take any number of images and coordinates.",
+    )
 
 
-_SIZES = ((49, 64, 20), (5, 30, 7), (2, 100, 9), (9, 40, 4), (3, 50, 6), (49, 64, 3), (2, 14, 5))
+_SIZES = ((49, 64, 20), (5, 30, 7), (2, 100, 9), (9, 40, 4), (3, 50, 6), (49, 64, 3), (2, 14, 5), (2, 21, 4))
 
 
 def _fair(d: int, width: int, blocks: int) -> int:
@@ -138,6 +135,14 @@ _UNFAIR: tuple[tuple[Callable[[int, int, int], float], str], ...] = (
         lambda d, w, n: round((_size(d, w) / n - d) / (2 * d + 2)),
         "That is the nearest width: round down, or the blocks may have more parameters than the one.",
     ),
+    (
+        lambda d, w, n: ((_size(d, w) - 1) // n - d) // (2 * d + 2),
+        "The blocks may have as many parameters as the one, just not more.",
+    ),
+    (
+        lambda d, w, n: math.ceil((_size(d, w) / n - d) / (2 * d + 2)),
+        "Round down: together the blocks have more parameters than the one.",
+    ),
     (lambda d, w, n: _fair(d, w, n) + 1, "Round down: together the blocks have more parameters than the one."),
 )
 
@@ -159,7 +164,7 @@ def _fair_width(fair_width: Any) -> None:
 
 def _hidden_error(answer: Any) -> None:
     """The answer is a pair: error of a batch of 100 in which one image has the error 5; the largest that passes."""
-    batch, largest = _pair(answer, "(error of the batch, largest error)")
+    batch, largest = expect_numbers(answer, 2, "(error of the batch, largest error)")
     if not math.isclose(batch, 0.5, rel_tol=1e-3):
         hints = {
             5.0: "That is the largest error: the solver takes the root mean square over the batch.",
@@ -168,7 +173,9 @@ def _hidden_error(answer: Any) -> None:
             50.0: "The root of 100 divides: 99 images have no error.",
             25.0: "That is the square of the one error: divide by 100 images and take the root.",
         }
-        raise NotYet(f"the batch has the error {batch:g}", _hint(batch, hints, "The root of the mean of 100 squares."))
+        raise NotYet(
+            f"the batch has the error {batch:g}", hint_for(batch, hints, "The root of the mean of 100 squares.")
+        )
     if not math.isclose(largest, 10.0, rel_tol=1e-3):
         hints = {
             1.0: "That is the error of the whole batch: the one image may have more.",
@@ -177,7 +184,7 @@ def _hidden_error(answer: Any) -> None:
             2.0: "That is the factor by which the error may still grow.",
             0.1: "The image may err more than the batch, not less.",
         }
-        raise NotYet(f"the largest error is {largest:g}", _hint(largest, hints, "Set the error of the batch to 1."))
+        raise NotYet(f"the largest error is {largest:g}", hint_for(largest, hints, "Set the error of the batch to 1."))
 
 
 EXERCISES = (

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones
 
 _A = torch.tensor([[0.0, 2.0], [-1.0, 0.5]], dtype=torch.float64)
 _X = torch.tensor([3.0, -1.0], dtype=torch.float64)
@@ -18,8 +19,8 @@ def _linear(t: float, x: Tensor) -> Tensor:
     return x @ _A.T
 
 
-def _untouched(x: Tensor, kept: Tensor) -> None:
-    if x.requires_grad or not torch.equal(x, kept):
+def _unmarked(x: Tensor) -> None:
+    if x.requires_grad:
         raise NotYet("the x that was passed in has changed", "Begin with x = x.detach().requires_grad_().")
 
 
@@ -60,7 +61,7 @@ def _counted(pull_back: Any) -> None:
 
     _Cubes.pulled = 0
     try:
-        result = pull_back(field, 0.0, x, x.flip(0), 0.5)
+        result = call_with_clones(pull_back, field, 0.0, x, x.flip(0), 0.25)
     except RuntimeError as error:
         if "vmap" in str(error):
             raise NotYet("the field is mapped over a batch of vectors, which forms the Jacobian", _ONE_VJP) from None
@@ -68,7 +69,7 @@ def _counted(pull_back: Any) -> None:
     evaluations, products = sum(calls) // len(x), _Cubes.pulled
     if evaluations > 4 or products > 4:
         raise NotYet(f"for 12 entries there are {evaluations} evaluations and {products} products with J^T", _ONE_VJP)
-    expect_close(result, x.flip(0) * (1 + 1.5 * x**2), "with dx/dt = x^3 and 12 entries, h = 0.5")
+    expect_close(result, x.flip(0) * (1 + 0.75 * x**2), "with dx/dt = x^3 and 12 entries, h = 0.25")
 
 
 def _one_step_back(pull_back: Any) -> None:
@@ -93,7 +94,7 @@ def _one_step_back(pull_back: Any) -> None:
         ],
         "Write the step as a matrix, I + h J, and transpose it.",
     )
-    _untouched(x, _X)
+    _unmarked(x)
     t = 2.0
     after = _X + h * t * _X**2
     expect_close(
@@ -124,17 +125,16 @@ def _undo_step(undo: Any) -> None:
     def psi(t: float, h: float, x: Tensor) -> Tensor:
         return h * (x**2 / 4 + t) + h**2 * x / 2
 
-    t, h = 1.0, 0.5
-    y0, z0 = _X, _X.flip(0)
-    for lam in (1.0, 0.8):
+    y0, z0 = _X + 0.125, _X.flip(0)
+    for lam, t, h in ((1.0, 1.0, 0.5), (0.8, 1.0, 0.5), (0.6, 2.0, 0.25)):
         y1 = lam * y0 + (1 - lam) * z0 + psi(t, h, z0)
         z1 = z0 - psi(t + h, -h, y1)
-        got = undo(psi, t, h, y1.clone(), z1.clone(), lam)
-        if not isinstance(got, tuple | list) or len(got) != 2:
+        got = call_with_clones(undo, psi, t, h, y1, z1, lam)
+        if not isinstance(got, tuple | list | Tensor) or len(got) != 2:
             raise NotYet(f"the function returns a {type(got).__name__}", "Return two states: y and z, in this order.")
-        where = f"with lambda = {lam:g}, h = 0.5, from t = 1, the state"
+        where = f"with lambda = {lam:g}, h = {h:g}, from t = {t:g}, the state"
 
-        def y_from(z: Tensor, lam: float = lam, y1: Tensor = y1) -> Tensor:
+        def y_from(z: Tensor, lam: float = lam, t: float = t, h: float = h, y1: Tensor = y1) -> Tensor:
             return (y1 - (1 - lam) * z - psi(t, h, z)) / lam
 
         expect_close(
@@ -189,7 +189,7 @@ def _running_cost(velocity: Any) -> None:
         ],
         "With a = 0 only the derivative of the price is left.",
     )
-    _untouched(x, _X)
+    _unmarked(x)
     pulled = _BAR @ _A
     expect_close(
         velocity(_linear, price, 0.0, _X.clone(), _BAR.clone()),
@@ -202,11 +202,13 @@ def _running_cost(velocity: Any) -> None:
             (-pulled - grad * _BAR, "The derivative of the price is not multiplied by a."),
         ],
     )
+    grad = 3 * _X**2
     expect_close(
-        velocity(lambda t, x: t * x**2, price, 2.0, _X.clone(), _BAR.clone()),
+        call_with_clones(velocity, lambda t, x: t * x**2, lambda x: (x**3).sum(), 2.0, _X, _BAR),
         -4 * _X * _BAR - grad,
-        "with dx/dt = t x^2 at t = 2, a = (1, 2), c = |x|^2 + 3 x1",
+        "with dx/dt = t x^2 at t = 2, a = (1, 2), c = x1^3 + x2^3",
         [(-grad, "The field sees t = 0: pass t on.")],
+        "The field and the price are those that are passed in: differentiate them.",
     )
 
 

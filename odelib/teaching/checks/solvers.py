@@ -7,21 +7,17 @@ from typing import Any
 
 import torch
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function, expect_numbers, hint_for
+from odelib.teaching.handed_out import call_with_clones
 
 
 def _scalar(value: float) -> torch.Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-def _must_be_function(answer: Any, name: str) -> None:
-    if not callable(answer):
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {name}(...).")
-
-
 def _midpoint_walk(walk: Any) -> None:
     """The answer is ``midpoint_walk(F, x, h, steps)`` with ``F(t, x)``, from time 0, returning the last state."""
-    _must_be_function(walk, "midpoint_walk")
+    expect_function(walk, "midpoint_walk(...)")
     expect_close(
         walk(lambda t, x: torch.full_like(x, 3.0), _scalar(2.0), 0.1, 4),
         _scalar(3.2),
@@ -61,18 +57,16 @@ def _midpoint_walk(walk: Any) -> None:
             (_scalar(0.5 * (0.25**2 + 1.25**2)), "The field sees the number of the step: it starts at t = n h."),
         ],
     )
+    first, second = 1.125 * _scalar(1.0), _scalar(1.125 * (1 + 0.375 * 1.125))
+    expect_close(
+        walk(lambda t, x: t * x, _scalar(1.0), 0.5, 2),
+        second,
+        "with dx/dt = t x, from x = 1 at t = 0, 2 steps of h = 0.5",
+        [(first * 1.375, "The first look is always taken at t = 0: it is at the time at which the step begins.")],
+        "The first look is taken at the time at which the step begins, the second at t + h/2.",
+    )
     x = torch.tensor([1.0, -2.0], dtype=torch.float64)
-    kept = x.clone()
-    expect_close(walk(lambda t, x: -x, x, 0.5, 1), 0.625 * kept, "with dx/dt = -x for a vector")
-    if not torch.equal(x, kept):
-        raise NotYet("the x that was passed in has changed", "x += ... writes into the caller's tensor: x = x + ...")
-
-
-def _numbers(answer: Any, count: int, names: str) -> list[float]:
-    parts = list(answer) if isinstance(answer, tuple | list) or getattr(answer, "ndim", 0) == 1 else []
-    if len(parts) != count:
-        raise NotYet(f"the answer is {answer!r}", f"Give {count} numbers: {names}.")
-    return [float(part) for part in parts]
+    expect_close(call_with_clones(walk, lambda t, x: -x, x, 0.5, 1), 0.625 * x, "with dx/dt = -x for a vector")
 
 
 def _close(a: float, b: float) -> bool:
@@ -83,8 +77,8 @@ def _kutta_third(answer: Any) -> None:
     """The answer is a pair: three weights and the two numbers of the third row."""
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise NotYet(f"the answer is {answer!r}", "Give (b1, b2, b3) and (a31, a32).")
-    b = _numbers(answer[0], 3, "(b1, b2, b3)")
-    a31, a32 = _numbers(answer[1], 2, "(a31, a32)")
+    b = expect_numbers(answer[0], 3, "(b1, b2, b3)")
+    a31, a32 = expect_numbers(answer[1], 2, "(a31, a32)")
     mean, square = b[1] / 2 + b[2], b[1] / 4 + b[2]
     if not _close(sum(b), 1.0):
         raise NotYet(f"the weights sum to {sum(b):.10g}", "Condition 1: they sum to one; write fractions, 1 / 6.")
@@ -114,7 +108,7 @@ def _kutta_third(answer: Any) -> None:
 
 def _next_step(next_step: Any) -> None:
     """The answer is ``next_step(h, E, p)``, the next step size."""
-    _must_be_function(next_step, "next_step")
+    expect_function(next_step, "next_step(...)")
     h, p = 0.5, 3
     expect_close(
         next_step(h, 8.0, p),
@@ -167,11 +161,17 @@ def _next_step(next_step: Any) -> None:
     except ZeroDivisionError:
         raise NotYet("with E = 0 it divides by zero", "A step without error: let it grow by the factor 10.") from None
     expect_close(grown, _scalar(5.0), "with h = 0.5, E = 0", otherwise="Without error the factor is 10.")
+    expect_close(
+        next_step(0.25, 32.0, 5),
+        _scalar(0.1125),
+        "with h = 0.25, E = 32, p = 5",
+        otherwise="The h and the p are those that are passed in.",
+    )
 
 
 def _stage_count(answer: Any) -> None:
     """The answer is a pair of numbers: evaluations with and without reuse of the last stage."""
-    first, second = _numbers(answer, 2, "(evaluations with reuse, evaluations without)")
+    first, second = expect_numbers(answer, 2, "(evaluations with reuse, evaluations without)")
     if first != 151:
         hints = {
             150: "Before the first step, the field at its start must be evaluated: one more.",
@@ -183,7 +183,7 @@ def _stage_count(answer: Any) -> None:
             184: "Rejected steps cost evaluations too, and the first of the four stages is known.",
             152: "The choice of a first step would cost one more; here it is given.",
         }
-        raise NotYet(f"with reuse you have {first:g}", hints.get(round(first), "Three new evaluations per step tried."))
+        raise NotYet(f"with reuse you have {first:g}", hint_for(first, hints, "Three new evaluations per step tried."))
     if second != 196:
         hints = {
             200: "A step tried again keeps its first stage: only the step after an accepted one needs a new one.",
@@ -194,12 +194,12 @@ def _stage_count(answer: Any) -> None:
             150: "Without reuse there are more evaluations, not fewer.",
         }
         otherwise = "To the number with reuse, add one for each step that follows an accepted one."
-        raise NotYet(f"without reuse you have {second:g}", hints.get(round(second), otherwise))
+        raise NotYet(f"without reuse you have {second:g}", hint_for(second, hints, otherwise))
 
 
 def _implicit_walk(walk: Any) -> None:
     """The answer is ``implicit_walk(S, x, h, steps)`` for dx/dt = S x, returning the last state."""
-    _must_be_function(walk, "implicit_walk")
+    expect_function(walk, "implicit_walk(...)")
     one = torch.eye(1, dtype=torch.float64)
     start = torch.ones(1, dtype=torch.float64)
     expect_close(
@@ -218,30 +218,26 @@ def _implicit_walk(walk: Any) -> None:
         ],
     )
     matrix = torch.tensor([[-1.0, 2.0], [0.5, -4.0]], dtype=torch.float64)
-    x = torch.tensor([1.0, 3.0], dtype=torch.float64)
-    kept, eye = x.clone(), torch.eye(2, dtype=torch.float64)
+    x, h = torch.tensor([1.0, 3.0], dtype=torch.float64), 0.25
+    eye = torch.eye(2, dtype=torch.float64)
+
+    def after(one_step: torch.Tensor) -> torch.Tensor:
+        return one_step @ (one_step @ (one_step @ x))
+
     expect_close(
-        walk(matrix, x, 0.5, 2),
-        torch.linalg.matrix_power(torch.linalg.inv(eye - 0.5 * matrix), 2) @ kept,
-        "with a matrix S of shape (2, 2)",
+        call_with_clones(walk, matrix, x, h, 3),
+        after(torch.linalg.inv(eye - h * matrix)),
+        "with S = [[-1, 2], [0.5, -4]], from x = (1, 3), 3 steps of h = 0.25",
         [
+            (after(torch.linalg.inv(eye - h * matrix.T)), "S is transposed: the field is S @ x."),
             (
-                torch.linalg.matrix_power(torch.linalg.inv(eye - 0.5 * matrix.T), 2) @ kept,
-                "S is transposed: the field is S @ x.",
-            ),
-            (
-                kept / (1 - 0.5 * matrix.diagonal()) ** 2,
+                x / (1 - h * matrix.diagonal()) ** 3,
                 "Only the diagonal of S is used: solve the whole linear system.",
             ),
-            (
-                torch.linalg.matrix_power(1 / (eye - 0.5 * matrix), 2) @ kept,
-                "1 / A inverts the entries: solve the linear system.",
-            ),
+            (after(1 / (eye - h * matrix)), "1 / A inverts the entries: solve the linear system."),
         ],
-        "Bring x_{n+1} to the left side: (I - h S) x_{n+1} = x_n.",
+        "Bring x_{n+1} to the left side: (I - h S) x_{n+1} = x_n, for any h and steps.",
     )
-    if not torch.equal(x, kept):
-        raise NotYet("the x that was passed in has changed", "Make a new tensor instead of writing into x.")
 
 
 EXERCISES = (

@@ -156,6 +156,7 @@ WRONG = {
         ("softmax missing", _heads_no_softmax, "look at the mask"),
         ("one head only", lambda q, k, v: _heads()(q, k, v)[0], "look at the mask"),
         ("overwrites", _heads_in_place, "changes its argument"),
+        ("einsum", lambda q, k, v: einsum("ic,jc->ij", q, k), "no ellipsis was given"),
         ("called instead of passed", 1.0, "Pass the function itself"),
     ),
     "norm-derivative": (
@@ -192,6 +193,7 @@ WRONG = {
         ("writes into X", _in_place, "has changed"),
         ("a measure", lambda f, X: (f(X.flip(0)) - f(X).flip(0)).norm() + 0.5, "Return True or False"),
         ("a word", lambda f, X: "no", "Return True or False"),
+        ("one answer for each token", lambda f, X: X[:, 0] > 0, "Return True or False"),
         ("called instead of passed", True, "Pass the function itself"),
     ),
 }

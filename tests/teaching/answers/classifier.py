@@ -126,6 +126,15 @@ def _energy_as(rate):
     return with_energy
 
 
+def _energy_moves(field):
+    def both(t, state):
+        dx = field(t, state[0])
+        state[0].add_(dx.detach())
+        return dx, dx.square().sum(dim=1) / 2
+
+    return both
+
+
 def _energy_exchanged(field):
     both = _energy(field)
     return lambda t, state: both(t, state)[::-1]
@@ -206,7 +215,7 @@ def _width_of_one_block(d, width, blocks):
 
 RIGHT = {
     "augment-state": [_augment, _augment_pad, _augment_into],
-    "hidden-error": [(0.5, 10), [math.sqrt(25 / 100), 10.0]],
+    "hidden-error": [(0.5, 10), [math.sqrt(25 / 100), 10.0], torch.tensor([0.5, 10])],
     "with-energy": [_energy, _energy_einsum, _EnergyModule],
     "fair-width": [_width, _width_by_trying],
 }
@@ -222,7 +231,11 @@ WRONG = {
         ("one only", _augment_one, "two were asked for"),
         ("noise", _augment_noise, "start at zero"),
         ("other dtype", _augment_float64, "float64"),
-        ("caller's x changed", _augment_in_place, "has changed"),
+        ("caller's x changed", _augment_in_place, "changes its argument"),
+        ("always two", lambda x, extra: _augment(x, 2), "as it is given"),
+        ("zeros in float32", lambda x, extra: torch.cat([x, torch.zeros(len(x), extra)], dim=1), "x.new_zeros"),
+        ("as many as there are", lambda x, extra: torch.cat([x, torch.zeros_like(x)], dim=1), "as it is given"),
+        ("a list", lambda x, extra: _augment(x, extra).tolist(), "Return a tensor"),
         ("no function", 3.0, "Pass the function itself"),
     ],
     "hidden-error": [
@@ -236,6 +249,7 @@ WRONG = {
         ("same as given", (0.5, 5), "not just so"),
         ("factor", (0.5, 2), "may still grow"),
         ("inverse", (0.5, 0.1), "not less"),
+        ("words", ("0.5", "10"), "Give two numbers"),
         ("one number", 0.5, "Give two numbers"),
     ],
     "with-energy": [
@@ -257,12 +271,15 @@ WRONG = {
         ("no gradient", _energy_without_gradient, "of x has no gradient"),
         ("price detached", _energy_detached, "of the energy has no gradient"),
         ("writes into the state", _energy_in_place, "has changed"),
+        ("writes into x", _energy_moves, "has changed"),
+        ("three coordinates", _energy_as(lambda dx, x, e: dx[:, :3].square().sum(dim=1) / 2), "images and coordinates"),
         ("evaluated at once", _energy_evaluated, "Return a function"),
     ],
     "fair-width": [
         ("fraction", _width_fraction, "whole number"),
         ("rounded up", _width_up, "Round down"),
         ("nearest", _width_nearest, "That is the nearest width"),
+        ("fewer", lambda d, w, n: ((_count(d, w) - 1) // n - d) // (2 * d + 2), "as many parameters"),
         ("one more", _width_one_more, "Round down"),
         ("width divided", _width_divided, "do not shrink with the width"),
         ("no output bias", _width_no_output_bias, "do not shrink with the width"),

@@ -225,10 +225,6 @@ def _price_itself(F, c, t, x, a):
     return -_vjp(F, t, x, a) - c(x)
 
 
-def _price_frozen_time(F, c, t, x, a):
-    return -_vjp(F, 0.0, x, a) - _slope(c, x)
-
-
 def _price_marks_the_caller(F, c, t, x, a):
     x.requires_grad_()
     return -torch.autograd.grad((F(t, x) * a).sum() + c(x), x)[0]
@@ -236,7 +232,7 @@ def _price_marks_the_caller(F, c, t, x, a):
 
 RIGHT = {
     "one-step-back": [_back, _back_through_the_step, _back_functional, _back_dot],
-    "undo-step": [_undo, _undo_lerp, _undo_list],
+    "undo-step": [_undo, _undo_lerp, _undo_list, lambda *a: torch.stack(_undo(*a))],
     "running-cost": [_price, _price_hamiltonian],
 }
 
@@ -257,6 +253,8 @@ WRONG = {
         ("mapped Jacobian", _back_mapped_jacobian, "with three states at once"),
         ("whole Jacobian", _back_whole_jacobian, "12 products"),
         ("finite differences", _back_differences, "24 evaluations"),
+        ("a overwritten", lambda F, t, x, a, h: a.add_(h * _vjp(F, t, x, a)), "changes its argument"),
+        ("always h = 0.5", lambda F, t, x, a, h: _back(F, t, x, a, 0.5), "h = 0.25"),
         ("no function", 3.0, "Pass the function itself"),
     ],
     "undo-step": [
@@ -274,7 +272,16 @@ WRONG = {
         ("a step backwards", _undo_steps_backwards, "does not undo"),
         ("coupling with the new z", _undo_coupling_saw_new_z, "coupling saw the old z"),
         ("exchanged", _undo_exchanged, "exchanged"),
-        ("only y", _undo_y_only, "Return two states"),
+        ("only y", _undo_y_only, "has shape"),
+        ("a dictionary", lambda *a: dict(zip("yz", _undo(*a), strict=True)), "Return two states"),
+        (
+            "writes into z",
+            lambda psi, t, h, y, z, lam: _undo(psi, t, h, y, z.add_(1).sub_(0.5), lam),
+            "argument number 5",
+        ),
+        ("always h = 0.5", lambda psi, t, h, y, z, lam: _undo(psi, t, 0.5, y, z, lam), "h = 0.25, from t = 2"),
+        ("always t = 1", lambda psi, t, h, y, z, lam: _undo(psi, 1.0, h, y, z, lam), "h = 0.25, from t = 2"),
+        ("rounded", lambda *a: [state.round() for state in _undo(*a)], "instead of"),
     ],
     "running-cost": [
         ("sign of the price", _price_plus, "sign of the price"),
@@ -284,7 +291,10 @@ WRONG = {
         ("only the price", _price_only, "carried back"),
         ("half the price", _price_halved, "counts once"),
         ("the price itself", _price_itself, "derivative of the price"),
-        ("frozen time", _price_frozen_time, "pass t on"),
+        ("frozen time", lambda F, c, t, x, a: _price(F, c, 0.0, x, a), "pass t on"),
         ("caller's x marked", _price_marks_the_caller, "has changed"),
+        ("this price alone", lambda F, c, t, x, a: -_vjp(F, t, x, a) - 2 * x - torch.eye(2)[0] * 3, "passed in"),
+        ("a overwritten", lambda F, c, t, x, a: _price(F, c, t, x, a) + a.zero_(), "changes its argument number 5"),
+        ("no function", 3.0, "Pass the function itself"),
     ],
 }

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 
@@ -111,6 +112,19 @@ def _crash(f, x, h, steps):
     return _loop(f, x, h, steps) / (steps - steps)[0]
 
 
+def _wordy(*args):
+    raise ValueError("one\ntwo")
+
+
+class _Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+def _wordless(*args):
+    raise _Mute
+
+
 def _turning(angle):
     def around(t, x):
         return angle * torch.stack([-x[:, 1], x[:, 0]], dim=1)
@@ -192,6 +206,19 @@ def _half_turn_in_place(t, x):
     return math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=1)
 
 
+def _half_turn_late_in_place(t, x):
+    velocity = _turning(math.pi)(t, x)
+    if t > 0.5:
+        x += 1
+    return velocity
+
+
+def _deep_then_zero(f, thetas, x, m):
+    result = _deep(f, thetas, x, m)
+    thetas.zero_()
+    return result
+
+
 def _deep(f, thetas, x, m):
     last = len(thetas) - 1
     for k in range(m * len(thetas)):
@@ -269,8 +296,8 @@ def _open_ended(thetas, m):
 
 
 RIGHT = {
-    "euler-step": (_loop, _recursive, _running_time),
-    "merging-step": ((0.2, 6), [1 / 5, 6.0]),
+    "euler-step": (_loop, _recursive, _running_time, lambda *a: _loop(*a) + 0j, lambda *a: _loop(*a).tolist()),
+    "merging-step": ((0.2, 6), [1 / 5, 6.0], torch.tensor([0.2, 6]), np.array([0.2, 6])),
     "half-turn": (
         _turning(math.pi),
         _turning(-math.pi),
@@ -279,6 +306,8 @@ RIGHT = {
         _ellipse,
         _swirl,
         _TurningModule(),
+        lambda t, x: _turning(math.pi)(t, x.float()),
+        lambda t, x: math.pi * np.stack([-x[:, 1].numpy(), x[:, 0].numpy()], axis=1),
     ),
     "deeper": (_deep, _deep_by_time, _deep_from(_between)),
 }
@@ -296,9 +325,15 @@ WRONG = {
         ("time does not move", _frozen_time, "always sees t = 0"),
         ("time at the end of the step", _late_time, "end of the step"),
         ("number of the step as time", _index_as_time, "number of the step"),
-        ("writes into its argument", _in_place, "x = x + ..."),
+        ("writes into its argument", _in_place, "changes its argument"),
         ("drops a row", _first_row_only, "shape"),
         ("raises", _crash, "raised TypeError"),
+        ("complex", lambda *a: _loop(*a) + 5j, "complex numbers"),
+        ("einsum", lambda f, x, h, steps: torch.einsum("ij->i", x), "no ellipsis was given"),
+        ("error of many lines", _wordy, "raised ValueError: one. Run it"),
+        ("error without words", _wordless, "raised _Mute. Run it"),
+        ("too coarse", lambda *a: _loop(*a).half(), "your numbers are float16"),
+        ("no steps in float32", lambda *a: _no_step_size(*a).float(), "step size is missing"),
         ("called instead of passed", 1.5, "Pass the function itself"),
     ),
     "merging-step": (
@@ -311,6 +346,10 @@ WRONG = {
         ("one layer", (0.2, 1), "change places"),
         ("too many layers", (0.2, 10), "smallest"),
         ("one number", 0.2, "two numbers"),
+        ("words", ("0.2", "six"), "two numbers"),
+        ("not a number", (0.2, math.nan), "two numbers"),
+        ("beyond numbers", (0.2, 10**400), "two numbers"),
+        ("between layers", (0.2, 5.6), "smallest"),
     ),
     "half-turn": (
         ("full turn", _turning(2 * math.pi), "twice as far"),
@@ -326,7 +365,11 @@ WRONG = {
         ("velocity by row", _by_row, "not at its row"),
         ("inner disc frozen", _frozen_disc, "not Lipschitz"),
         ("points that meet", _merging, "not Lipschitz"),
-        ("writes into its argument", _half_turn_in_place, "has changed"),
+        ("writes into its argument", _half_turn_in_place, "changes its argument"),
+        ("turns about the mean", lambda t, x: _turning(math.pi)(t, x - x.mean(dim=0)), "other points"),
+        ("writes later", _half_turn_late_in_place, "changes its argument"),
+        ("3.14", _turning(3.14), "Use math.pi"),
+        ("a word", lambda t, x: "pi", "Return a tensor"),
         ("called instead of passed", 3.14, "Pass the function itself"),
     ),
     "deeper": (
@@ -350,7 +393,11 @@ WRONG = {
         ("end of the step", _deep_from(lambda w, m: [*_between(w, m)[1:], w[-1]]), "beginning of its step"),
         ("backwards", _deep_from(lambda w, m: _between(w, m)[::-1]), "backwards"),
         ("exchanged", _deep_from(_exchanged), "exchanged"),
-        ("writes into its argument", _in_place_deep, "x = x + ..."),
+        ("writes into its argument", _in_place_deep, "changes its argument"),
+        ("writes into the weights", _deep_then_zero, "changes its argument number 2"),
+        ("always m = 4", lambda f, thetas, x, m: _deep(f, thetas, x, 4), "what is passed in"),
+        ("always three layers", _deep_from(lambda w, m: (_between(w, m) + [w[-1]] * m)[: 3 * m]), "what is passed in"),
+        ("first weight alone", lambda f, thetas, x, m: _deep(f, thetas[:, :1], x, m), "what is passed in"),
         ("called instead of passed", "deeper", "Pass the function itself"),
     ),
 }

@@ -71,6 +71,13 @@ def _implicit_by_power(S, x, h, steps):
     return torch.linalg.matrix_power(torch.linalg.inv(A), steps) @ x
 
 
+def _implicit_by_eigenvectors(S, x, h, steps):
+    values, vectors = torch.linalg.eig(S)
+    return vectors @ (
+        (1 - h * values) ** -steps * torch.linalg.solve(vectors, x + 0j)
+    )  # complex, with no imaginary part
+
+
 def _linear(matrix, count=lambda steps: steps):
     """A walk for a linear field with the matrix of one step, ``matrix(eye, S, h)``."""
 
@@ -105,8 +112,8 @@ RIGHT = {
         (np.array(_SIMPSON), np.array([-1, 2])),
     ),
     "next-step": (_next, _next_by_cases),
-    "stage-count": ((151, 196), [151.0, 196.0]),
-    "implicit-walk": (_implicit, _implicit_by_power),
+    "stage-count": ((151, 196), [151.0, 196.0], torch.tensor([151, 196])),
+    "implicit-walk": (_implicit, _implicit_by_power, _implicit_by_eigenvectors),
 }
 WRONG = {
     "midpoint-walk": (
@@ -124,7 +131,17 @@ WRONG = {
         ("time at the end", _walk(lambda F, t, x, h: x + h * F(t + h, x + h / 2 * F(t, x))), "it is halfway"),
         ("frozen time", _walk(_midpoint, start=lambda n, h: 0.0), "does not move on"),
         ("number of the step as time", _walk(_midpoint, start=lambda n, h: float(n)), "number of the step"),
-        ("writes into its argument", _in_place, "x = x + ..."),
+        ("writes into its argument", _in_place, "changes its argument"),
+        (
+            "first look at 0",
+            _walk(lambda F, t, x, h: x + h * F(t + h / 2, x + h / 2 * F(0.0, x))),
+            "always taken at t = 0",
+        ),
+        (
+            "both halfway",
+            _walk(lambda F, t, x, h: x + h * F(t + h / 2, x + h / 2 * F(t + h / 2, x))),
+            "The first look is",
+        ),
         ("called instead of passed", 1.5, "Pass the function itself"),
     ),
     "kutta-third": (
@@ -139,6 +156,7 @@ WRONG = {
         ("sign lost", (_SIMPSON, (1, 2)), "the other one is negative"),
         ("c2 forgotten", (_SIMPSON, (0.5, 0.5)), "c2 = 1/2"),
         ("two weights", ((1 / 6, 5 / 6), (-1, 2)), "Give 3 numbers"),
+        ("not a number", (_SIMPSON, (float("nan"), 2)), "Give two numbers"),
         ("one tuple", (1 / 6, 2 / 3, 1 / 6), "Give (b1, b2, b3)"),
     ),
     "next-step": (
@@ -161,6 +179,8 @@ WRONG = {
             "divides by zero",
         ),
         ("bounds the step", lambda h, E, p: min(10, max(0.2, 0.9 * h * E ** (-1 / p))), "not the step"),
+        ("always p = 3", lambda h, E, p: _next(h, E, 3), "passed in"),
+        ("always h = 0.5", lambda h, E, p: _next(0.5, E, p), "passed in"),
         ("called instead of passed", 0.45, "Pass the function itself"),
     ),
     "stage-count": (
@@ -173,7 +193,9 @@ WRONG = {
         ("a start too many", (151, 197), "no further step"),
         ("accepted steps alone, without reuse", (151, 184), "cost evaluations too"),
         ("no difference", (151, 151), "with reuse"),
-        ("one number", 151, "Give 2 numbers"),
+        ("not a number", (float("nan"), 196), "Give two numbers"),
+        ("between", (148.6, 196), "Three new evaluations"),
+        ("one number", 151, "Give two numbers"),
     ),
     "implicit-walk": (
         ("explicit", _linear(lambda eye, S, h: eye + h * S), "explicit Euler"),
@@ -187,7 +209,10 @@ WRONG = {
         ("transposed", _linear(lambda eye, S, h: _inv(eye - h * S.T)), "S is transposed"),
         ("diagonal", _diagonal, "whole linear system"),
         ("entries inverted", _linear(lambda eye, S, h: 1 / (eye - h * S)), "inverts the entries"),
-        ("writes into its argument", _overwriting, "Make a new tensor"),
+        ("writes into its argument", _overwriting, "changes its argument"),
+        ("always two steps", lambda S, x, h, steps: _implicit(S, x, h, 2), "for any h and steps"),
+        ("always h = 0.5", lambda S, x, h, steps: _implicit(S, x, 0.5, steps), "for any h and steps"),
+        ("writes into S", lambda S, x, h, steps: _implicit(S, x, h, steps) + 0 * S.zero_()[0], "argument number 1"),
         ("called instead of passed", torch.ones(2), "Pass the function itself"),
     ),
 }
