@@ -143,11 +143,8 @@ def judge(name: str, answer: Any) -> Verdict:
     except NotYet as not_yet:
         return Verdict(False, True, f"{name}: not yet: {not_yet}")
     except _TooLong:
-        return Verdict(
-            False,
-            True,
-            f"{name}: not yet: no answer after {SECONDS:g} seconds. Does a loop in it end? Run it by hand first.",
-        )
+        late = f"no answer after {SECONDS:g} seconds. Does a loop in it end? Run it by hand first."
+        return Verdict(False, True, f"{name}: not yet: {late}")
     except SystemExit:
         return Verdict(False, True, f"{name}: not yet: the answer ends the program. Return, and leave out exit().")
     except Exception as error:  # whatever the learner's code raises is an answer to the learner
@@ -266,7 +263,9 @@ def _where(result: torch.Tensor, want: torch.Tensor) -> str:
     if want.numel() == 1:
         return f", and the difference is {format_number(apart.item(), 3)}"
     at = tuple(int(index) for index in torch.unravel_index(apart.argmax(), apart.shape))
-    return f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {at[0] if len(at) == 1 else at}"
+    return (
+        f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {at if at[1:] else at[0]}"
+    )
 
 
 def _show(value: torch.Tensor) -> str:
