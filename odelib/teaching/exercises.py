@@ -287,8 +287,7 @@ def _watched(answer: Any) -> Any:
     def watched(*args: Any, **kwargs: Any) -> Any:
         result = answer(*args, **kwargs)
         if _is_placeholder(result):
-            what = "`...`" if result is not None else "None"
-            raise _Unanswered(f" (the function returns {what})")
+            raise _Unanswered(f" (the function returns {'None' if result is None else '`...`'})")
         return result
 
     return watched
