@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import EllipsisType, FrameType
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from odelib.names import choose
@@ -142,11 +143,8 @@ def judge(name: str, answer: Any) -> Verdict:
     except NotYet as not_yet:
         return Verdict(False, True, f"{name}: not yet: {not_yet}")
     except _TooLong:
-        return Verdict(
-            False,
-            True,
-            f"{name}: not yet: no answer after {SECONDS:g} seconds. Does a loop in it end? Run it by hand first.",
-        )
+        late = f"no answer after {SECONDS:g} seconds. Does a loop in it end? Run it by hand first."
+        return Verdict(False, True, f"{name}: not yet: {late}")
     except SystemExit:
         return Verdict(False, True, f"{name}: not yet: the answer ends the program. Return, and leave out exit().")
     except Exception as error:  # whatever the learner's code raises is an answer to the learner
@@ -173,8 +171,10 @@ def expect_function(answer: Any, call: str) -> None:
         NotYet: The answer is something else, such as the result of a call.
     """
     if not callable(answer):
-        name = call.partition("(")[0]
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
+        raise NotYet(
+            f"the answer is a {type(answer).__name__}",
+            f"Pass the function itself: {call.partition('(')[0]}, not {call}.",
+        )
 
 
 def expect_numbers(answer: Any, count: int, names: str) -> list[float]:
@@ -221,11 +221,11 @@ def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, s
         given = torch.as_tensor(_plain(got)).detach()
         if given.is_complex() and not want.is_complex():
             if not _close(given.imag, torch.zeros_like(given.imag)):
-                raise NotYet(f"{what} gives complex numbers", "Look for what makes them so: the right ones are real.")
+                raise NotYet(f"{what} gives complex numbers", "The right answer is real: where does i come in?")
             given = given.real
-        result = given.to(want)
+        result = given.to_dense().to("cpu", want.dtype)
     except (TypeError, ValueError, RuntimeError):
-        raise NotYet(f"{what} gives a {type(got).__name__}", "Return a number or a tensor.") from None
+        raise NotYet(f"{what} gives a {type(got).__name__}", "Return a number or a tensor of numbers.") from None
     coarse = given.is_floating_point() and given.dtype.itemsize < want.dtype.itemsize
     tolerance = 1e-5 if coarse else None
     if _close(result, want, tolerance):
@@ -244,10 +244,10 @@ def expect_close(got: Any, want: Any, what: str, suspects: Sequence[tuple[Any, s
 
 
 def _plain(value: Any) -> Any:
-    """A list of tensors or of NumPy's numbers as a list of numbers, which `torch.as_tensor` understands."""
+    """A list of tensors or of NumPy's numbers as a list of numbers; of an array a copy, since it may run backwards."""
     if isinstance(value, list | tuple):
         return [part.tolist() if hasattr(part, "tolist") else _plain(part) for part in value]
-    return value
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float | None = None) -> bool:
@@ -256,15 +256,16 @@ def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float | None = None) -> 
 
 
 def _where(result: torch.Tensor, want: torch.Tensor) -> str:
-    """Of many numbers, by how much they differ most and at which index; of few nothing, since they are shown."""
-    if want.numel() <= 4:
-        return ""
+    """By how much they differ most and at which index; nothing if both are shown and look different."""
     apart = (result.double() - want.double()).abs()
-    if not apart.isfinite().all():
+    if (want.numel() <= 4 and _show(result) != _show(want)) or not apart.isfinite().all():
         return ""
+    if want.numel() == 1:
+        return f", and the difference is {format_number(apart.item(), 3)}"
     at = tuple(int(index) for index in torch.unravel_index(apart.argmax(), apart.shape))
-    place = at[0] if len(at) == 1 else at
-    return f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {place}"
+    return (
+        f", and the largest difference, {format_number(apart.max().item(), 3)}, is at index {at if at[1:] else at[0]}"
+    )
 
 
 def _show(value: torch.Tensor) -> str:
@@ -286,8 +287,7 @@ def _watched(answer: Any) -> Any:
     def watched(*args: Any, **kwargs: Any) -> Any:
         result = answer(*args, **kwargs)
         if _is_placeholder(result):
-            what = "`...`" if result is not None else "None"
-            raise _Unanswered(f" (the function returns {what})")
+            raise _Unanswered(f" (the function returns {'None' if result is None else '`...`'})")
         return result
 
     return watched

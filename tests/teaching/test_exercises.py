@@ -144,6 +144,37 @@ def test_an_answer_in_float32_is_right_as_far_as_float32_goes():
         expect_close(third + 1e-6, third, "it")
 
 
+def test_a_wrong_answer_in_float32_gets_its_hint():
+    third = torch.tensor([1.0, 2.0], dtype=torch.float64) / 3
+    with pytest.raises(NotYet, match="Halve it"):
+        expect_close((2 * third).float(), third, "it", [(2 * third, "Halve it.")])
+    with pytest.raises(NotYet, match="Take the mean"):
+        expect_close(third.float(), third.mean(), "it", [(third, "Take the mean.")])
+
+
+def test_complex_numbers_are_right_only_without_an_imaginary_part():
+    third = torch.tensor([1.0, 2.0], dtype=torch.float64) / 3
+    expect_close(third.to(torch.complex128), third, "it")
+    expect_close(third.to(torch.complex64), third, "it")
+    with pytest.raises(NotYet, match="it gives complex numbers"):
+        expect_close(third + 1j, third, "it")
+
+
+def test_an_answer_may_be_sparse_or_run_backwards_but_has_numbers():
+    third = torch.tensor([1.0, 2.0], dtype=torch.float64) / 3
+    expect_close(third.to_sparse(), third, "it")
+    expect_close(third.flip(0).numpy()[::-1], third, "it")
+    with pytest.raises(NotYet, match="a tensor of numbers"):
+        expect_close(third.to("meta"), third, "it")
+
+
+def test_numbers_that_look_alike_come_with_their_difference():
+    with pytest.raises(NotYet, match=r"gives 1\.0000 instead of 1\.0000, and the difference is 1\.00 × 10⁻⁶\."):
+        expect_close(torch.tensor(1.000001, dtype=torch.float64), torch.tensor(1.0).double(), "it")
+    with pytest.raises(NotYet, match=r"^it gives 2\.0000 instead of 1\.0000\. "):  # Python's floats are not float32
+        expect_close(2.0, torch.tensor(1.0).double(), "it")
+
+
 def test_an_endless_loop_ends_with_a_sentence(monkeypatch):
     def endless(*args):
         while True:

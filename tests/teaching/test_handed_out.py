@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from odelib.teaching.exercises import NotYet
-from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
 def test_inputs_stay_what_they_were():
@@ -18,3 +18,20 @@ def test_a_function_that_changes_nothing_gives_its_result():
     x = torch.ones(3)
     result = call_with_clones(lambda h, x: h * x, 2.0, x)
     assert torch.equal(result, torch.full((3,), 2.0))
+
+
+def test_a_list_is_handed_out_as_a_copy_too():
+    scores = [2.0, 1.0]
+    with pytest.raises(NotYet, match=r"changes its argument number 1.*sorted"):
+        call_with_clones(lambda scores: scores.sort(), scores)
+    assert scores == [2.0, 1.0]
+
+
+def test_what_is_to_be_done_without_is_found_in_the_code():
+    def nested(x):
+        return (lambda y: torch.func.grad(torch.sin)(y))(x)
+
+    with pytest.raises(NotYet, match=r"uses grad\. .* write out"):
+        expect_without(nested, "jvp", "grad")
+    expect_without(nested, "jvp")
+    expect_without(torch.nn.ReLU(), "grad")  # has no code of its own

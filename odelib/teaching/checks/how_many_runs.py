@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
 def _next_run(next_run: Any) -> None:
     """The answer is ``next_run(scores)``: both ends of the 95 % prediction interval for one more run."""
     from scipy import stats
+
+    expect_function(next_run, "next_run(scores)")
 
     for scores in ([85.5, 84.1, 85.3, 84.6, 85.1], [71.0, 70.2, 72.9]):
         a = torch.tensor(scores, dtype=torch.float64)
@@ -25,8 +28,8 @@ def _next_run(next_run: Any) -> None:
 
         wide = math.sqrt(1 + 1 / n)
         expect_close(
-            next_run(list(scores)),
-            ends(t * spread * wide),
+            call_with_clones(next_run, scores),
+            torch.tensor(ends(t * spread * wide), dtype=torch.float64),
             f"with {n} scores, the ends",
             [
                 (ends(t * spread / math.sqrt(n)), "That is the interval for the mean: the next run scatters too."),
@@ -51,6 +54,8 @@ def _next_run(next_run: Any) -> None:
 def _seeds_needed(seeds_needed: Any) -> None:
     """The answer is ``seeds_needed(first, second, width)``: values of a pilot by seed, half the interval's length."""
     from scipy import stats
+
+    expect_function(seeds_needed, "seeds_needed(first, second, width)")
 
     def t(seeds: int, share: float = 0.975) -> float:
         return float(stats.t.ppf(share, seeds - 1))
@@ -98,20 +103,29 @@ def _seeds_needed(seeds_needed: Any) -> None:
             (right - 1, "So many are not quite enough: the interval may not be longer than that."),
         ]
         expect_close(
-            seeds_needed(first, second, width),
+            call_with_clones(seeds_needed, first, second, width),
             right,
             f"with a pilot of {pilot} seeds and half a length of at most {width}, the number of seeds",
             suspects,
             "Try 2, 3, 4, ... seeds until t times the standard error of the paired differences is small enough.",
         )
+    expect_close(
+        call_with_clones(seeds_needed, first, second, 30.0),
+        2.0,
+        "with half a length of at most 30, which two seeds keep, the number of seeds",
+        otherwise="Begin with two seeds, however many the pilot has.",
+    )
 
 
 def _rejected(rejected: Any) -> None:
     """The answer is ``rejected(p_values, alpha)``: for each p-value whether Holm's method rejects."""
+    expect_function(rejected, "rejected(p_values, alpha)")
+    expect_without(rejected, "holm", "corrected")
     for p, alpha in (
         ([0.032, 0.004, 0.015, 0.60, 0.009, 0.045], 0.05),
         ([0.021, 0.04, 0.02], 0.05),
         ([0.08, 0.03, 0.02], 0.10),
+        ([0.01, 0.60, 0.01], 0.05),
     ):
         m = len(p)
         order = sorted(range(m), key=p.__getitem__)
@@ -134,8 +148,12 @@ def _rejected(rejected: Any) -> None:
                 [x <= max(upward, default=0.0) for x in p],
                 "That goes up from the largest with bounds alpha j / m: it limits another kind of error.",
             ),
+            (
+                [x and p.index(p[i]) == i for i, x in enumerate(right)],
+                "Two values are equal, and index() finds the first of them alone: sort places, not values.",
+            ),
         ]
-        given = _yes_or_no(rejected(list(p), alpha), m)
+        given = _yes_or_no(call_with_clones(rejected, p, alpha), m)
         if given != right:
             hints = [hint for value, hint in suspects if value == given]
             otherwise = "Go from the smallest to the largest, and compare with alpha / m, alpha / (m - 1), ..."

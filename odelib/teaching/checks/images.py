@@ -6,13 +6,16 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from odelib.models import ViTConfig
-from odelib.teaching.exercises import Exercise, expect_close
+from odelib.teaching.exercises import Exercise, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
 def _tokens(tokens: Any) -> None:
     """The answer is ``tokens(config)`` with a ``ViTConfig``."""
+    expect_function(tokens, "tokens(config)")
     for config, side in (
         (ViTConfig(image_size=28, patch_size=4), 7),
         (ViTConfig.deit_tiny(), 14),
@@ -38,17 +41,23 @@ def _tokens(tokens: Any) -> None:
 
 def _smoothed_loss(smoothed_loss: Any) -> None:
     """The answer is ``smoothed_loss(logits, labels, eps)``: the mean over a batch."""
+    expect_function(smoothed_loss, "smoothed_loss(logits, labels, eps)")
+    expect_without(smoothed_loss, "cross_entropy", "CrossEntropyLoss")
     logits = torch.tensor([[2.0, -1.0, 0.5, 0.0], [0.0, 1.0, 3.0, -2.0], [1.0, 0.0, -1.0, 2.0]])
-    labels = torch.tensor([0, 1, 3])
-    eps, classes = 0.2, 4
+    _expect_loss(smoothed_loss, logits, torch.tensor([0, 1, 3]), 0.2)
+    _expect_loss(smoothed_loss, logits.T.contiguous(), torch.tensor([2, 0, 1, 2]), 0.1)
+
+
+def _expect_loss(smoothed_loss: Any, logits: Tensor, labels: Tensor, eps: float) -> None:
+    images, classes = logits.shape
     logs = logits.log_softmax(dim=1)
-    hard = -logs[torch.arange(3), labels]
+    hard = -logs[torch.arange(images), labels]
     each = (1 - eps) * hard - eps * logs.mean(dim=1)
     other = -(logs.sum(dim=1) + hard)
     expect_close(
-        smoothed_loss(logits, labels, eps),
+        call_with_clones(smoothed_loss, logits, labels, eps),
         each.mean(),
-        f"with 3 images, {classes} classes and eps = {eps}, the loss",
+        f"with {images} images, {classes} classes and eps = {eps}, the loss",
         [
             (hard.mean(), "The labels are not smoothed: eps has no effect."),
             (each.sum(), "That is the sum over the images: take the mean."),
@@ -75,6 +84,7 @@ def _smoothed_loss(smoothed_loss: Any) -> None:
 
 def _rate(rate: Any) -> None:
     """The answer is ``rate(k, total, warmup, peak)``: warm-up in a straight line, then half a cosine."""
+    expect_function(rate, "rate(k, total, warmup, peak)")
     for total, warmup, peak in ((40, 10, 0.2), (12, 3, 1e-3)):
         right = [_cosine(k, total, warmup, peak) for k in range(total)]
         late = [peak * k / warmup if k < warmup else right[k] for k in range(total)]
@@ -86,7 +96,7 @@ def _rate(rate: Any) -> None:
         straight = [right[k] if k < warmup else peak * (total - k) / (total - warmup) for k in range(total)]
         expect_close(
             [_number(rate(k, total, warmup, peak)) for k in range(total)],
-            right,
+            torch.tensor(right, dtype=torch.float64),
             f"with {total} steps, {warmup} of them warm-up, and peak {peak}, the rates",
             [
                 (late, "The first rate is 0, and that step is wasted: step k has come k + 1 parts of the way up."),

@@ -11,16 +11,11 @@ from torch import Tensor
 
 from odelib.models import ViTConfig
 from odelib.solvers import Field
-from odelib.teaching.exercises import Exercise, NotYet, expect_close
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
+from odelib.teaching.handed_out import call_with_clones
 
 _X = torch.tensor([1.0, -2.0], dtype=torch.float64)
 _CONFIG = ViTConfig(step_rule="midpoint", intervals=6, steps=2, step_size=0.5)
-
-
-def _function(answer: Any, call: str) -> None:
-    if not callable(answer):
-        name = call.partition("(")[0]
-        raise NotYet(f"the answer is a {type(answer).__name__}", f"Pass the function itself: {name}, not {call}.")
 
 
 def _a(x: Tensor) -> Tensor:
@@ -37,16 +32,19 @@ def _f(x: Tensor) -> Tensor:
 
 def _heun_layer(heun: Any) -> None:
     """The answer is ``heun_layer(A, M, x, h)``."""
-    _function(heun, "heun_layer(...)")
-    x, h = _X, 0.5
+    expect_function(heun, "heun_layer(...)")
+    for x, h in ((_X, 0.5), (torch.tensor([0.5, 3.0], dtype=torch.float64), 0.3)):
+        _expect_heun(heun, x, h)
+
+
+def _expect_heun(heun: Any, x: Tensor, h: float) -> None:
     k1 = _f(x)
     k2, half = _f(x + h * k1), _f(x + h / 2 * k1)
     y = x + h * _a(x)
-    given = _X.clone()
     expect_close(
-        heun(_a, _m, given, h),
+        call_with_clones(heun, _a, _m, x, h),
         x + h / 2 * (k1 + k2),
-        "with A a swap of the two numbers, M the square, x = [1, -2], h = 0.5, the layer",
+        f"with A a swap of the two numbers, M the square, x = {x.tolist()}, h = {h:g}, the layer",
         [
             (x + h * k1, "That is Euler: the second stage does not count."),
             (x + h * half, "That is the midpoint rule: Heun's second stage is at the end of the step."),
@@ -65,15 +63,13 @@ def _heun_layer(heun: Any) -> None:
         ],
         "Write k1 = A(x) + M(x), and k2 the same sum at x + h k1.",
     )
-    if not torch.equal(given, _X):
-        raise NotYet("the x that was passed in has changed", "Write x + ..., not x += ...: the caller still needs x.")
 
 
 def _refined(refined: Any) -> None:
     """The answer is ``refined(config, r)``."""
-    _function(refined, "refined(...)")
-    for before in (_CONFIG, replace(_CONFIG, step_rule="rk4", steps=1, step_size=1.0)):
-        after = refined(before, 3)
+    expect_function(refined, "refined(...)")
+    for before, r in ((_CONFIG, 3), (replace(_CONFIG, step_rule="rk4", steps=1, step_size=1.0), 4)):
+        after = refined(before, r)
         if not isinstance(after, ViTConfig):
             raise NotYet(f"the function returns a {type(after).__name__}", "Return replace(config, ...).")
         if after.step_rule != before.step_rule:
@@ -88,25 +84,25 @@ def _refined(refined: Any) -> None:
                 else "The interval has become shorter: as many more steps must make up for their size."
             )
             raise NotYet(f"an interval is {after.schedule.length:g} long instead of {before.schedule.length:g}", hint)
-        if after.steps != 3 * before.steps:
+        if after.steps != r * before.steps:
             hint = "Take r steps in place of each present one: there may have been more than one already."
-            raise NotYet(f"with r = 3, {before.steps} steps have become {after.steps}", hint)
+            raise NotYet(f"with r = {r}, {before.steps} steps have become {after.steps}", hint)
         if replace(after, steps=before.steps, step_size=before.step_size) != before:
             raise NotYet("something else has changed too", "Use replace(config, ...), which keeps the other values.")
 
 
 def _one_draw(step: Any) -> None:
     """The answer is ``midpoint_step(draw, x, h)``, a step with its dropout drawn once."""
-    _function(step, "midpoint_step(...)")
+    expect_function(step, "midpoint_step(...)")
     calls: list[float] = []
 
     def draw(x: Tensor) -> Field:
         scale = 2.0 * len(calls) + 1.0  # each draw is another field
         calls.append(scale)
-        return lambda t, y: scale * y**2
+        return lambda t, x: scale * x**2
 
-    x, h = _X.clone(), 0.5
-    result = step(draw, x, h)
+    h = 0.4
+    result = call_with_clones(step, draw, _X, h)
 
     def two(first: float, second: float) -> Tensor:
         return _X + h * second * (_X + h / 2 * first * _X**2) ** 2
@@ -114,7 +110,7 @@ def _one_draw(step: Any) -> None:
     expect_close(
         result,
         two(1.0, 1.0),
-        "where the n-th draw gives dx/dt = (2n - 1) x^2, from x = [1, -2] with h = 0.5, the step",
+        "where the n-th draw gives dx/dt = (2n - 1) x^2, from x = [1, -2] with h = 0.4, the step",
         [
             (two(1.0, 3.0), "The second stage has drawn again: both stages must see one field."),
             (two(3.0, 3.0), "The field was drawn twice, and the first draw thrown away: draw once."),
@@ -135,12 +131,12 @@ _SPECTRUM = torch.tensor([-1.0 + 0.0j, -0.5 + 1.5j, -0.5 - 1.5j, 0.7 + 0.4j, -4.
 
 def _largest_step(largest: Any) -> None:
     """The answer is ``largest_step(eigenvalues)`` for Euler's method."""
-    _function(largest, "largest_step(...)")
+    expect_function(largest, "largest_step(...)")
     lam = _SPECTRUM
     falling = lam[lam.real < 0]
     limits = -2 * falling.real / falling.abs() ** 2
     expect_close(
-        largest(lam.clone()),
+        call_with_clones(largest, lam),
         limits.min(),
         "with the eigenvalues -1, -0.5 + 1.5i, -0.5 - 1.5i, 0.7 + 0.4i, -4 + i, the largest step",
         [
@@ -163,7 +159,7 @@ def _largest_step(largest: Any) -> None:
     lam = torch.tensor([-0.37 + 1.1j, 0.1 + 3.0j, 0.1 - 3.0j], dtype=torch.complex128)
     exact = 0.74 / (0.37**2 + 1.1**2)  # on no grid of round numbers
     expect_close(
-        largest(lam.clone()),
+        call_with_clones(largest, lam),
         exact,
         "with the eigenvalues -0.37 + 1.1i, 0.1 + 3i, 0.1 - 3i, the largest step",
         [
@@ -178,7 +174,7 @@ def _largest_step(largest: Any) -> None:
 
 def _observed_order(observed: Any) -> None:
     """The answer is ``observed_order(coarse, middle, fine)``, three states with steps h, h/2, h/4."""
-    _function(observed, "observed_order(...)")
+    expect_function(observed, "observed_order(...)")
     limit = torch.tensor([3.0, -1.0, 2.0], dtype=torch.float64)
     off = torch.tensor([1.0, 2.0, -0.5], dtype=torch.float64)
     for order in (4, 2):
@@ -186,7 +182,7 @@ def _observed_order(observed: Any) -> None:
         ratio = 2.0**order
         known = torch.log2(coarse.norm() / middle.norm())
         expect_close(
-            observed(coarse.clone(), middle.clone(), fine.clone()),
+            call_with_clones(observed, coarse, middle, fine),
             float(order),
             f"with states that approach their limit as h^{order}, the order",
             [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from odelib.teaching.exercises import Exercise, expect_close, expect_function
-from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -23,8 +23,13 @@ def _along(x: Tensor, y: Tensor) -> Tensor:
 def _flock_field(velocity: Any) -> None:
     """The answer is ``velocity(X, V, beta)`` with unit rows X, (tokens, d), and V, (d, d)."""
     expect_function(velocity, "velocity(X, V, beta)")
-    x = torch.nn.functional.normalize(_random(5, 3), dim=-1)
-    v, beta = _random(3, 3, seed=4), 2.0
+    for count, dim, beta in ((5, 3, 2.0), (4, 2, 0.7)):
+        _expect_velocity(velocity, torch.nn.functional.normalize(_random(count, dim), dim=-1), beta)
+
+
+def _expect_velocity(velocity: Any, x: Tensor, beta: float) -> None:
+    count, dim = x.shape
+    v = _random(dim, dim, seed=4)
     cosines = x @ x.T
     a = (beta * cosines).softmax(dim=-1)
 
@@ -34,7 +39,7 @@ def _flock_field(velocity: Any) -> None:
     expect_close(
         call_with_clones(velocity, x, v, beta),
         _along(x, y),
-        "with 5 tokens on the sphere in 3 dimensions and beta = 2, the velocity",
+        f"with {count} tokens on the sphere in {dim} dimensions and beta = {beta:g}, the velocity",
         [
             (y, "The projection is missing: take off the part along x_i, or tokens leave the sphere."),
             (y - x, "Subtracting x_i is no projection: subtract x_i times the product of x_i and the pull."),
@@ -51,7 +56,7 @@ def _flock_field(velocity: Any) -> None:
                 "Beta is the inverse of a temperature: multiply by it.",
             ),
             (
-                _along(x, (beta / math.sqrt(3) * cosines).softmax(dim=-1) @ x @ v.T),
+                _along(x, (beta / math.sqrt(dim) * cosines).softmax(dim=-1) @ x @ v.T),
                 "There is no root of d here: beta has taken its place.",
             ),
             (
@@ -77,7 +82,12 @@ def _flock_field(velocity: Any) -> None:
 def _post_step(step: Any) -> None:
     """The answer is ``post_norm_step(f, x, h)``, nu(x + h f(x))."""
     expect_function(step, "post_norm_step(f, x, h)")
-    matrix = _random(4, 4, seed=6)
+    for count, dim, h in ((3, 4, 0.5), (4, 5, 0.3)):
+        _expect_post_step(step, count, dim, h)
+
+
+def _expect_post_step(step: Any, count: int, dim: int, h: float) -> None:
+    matrix = _random(dim, dim, seed=6)
 
     def f(x: Tensor) -> Tensor:
         return x @ matrix + 0.5
@@ -88,12 +98,12 @@ def _post_step(step: Any) -> None:
     def nu(x: Tensor, dim: int = -1, correction: int = 0) -> Tensor:
         return (x - x.mean(dim=dim, keepdim=True)) / x.std(dim=dim, correction=correction, keepdim=True)
 
-    x, h = nu(_random(3, 4, seed=7)), 0.5
+    x = nu(_random(count, dim, seed=7))
     y = x + h * f(x)
     expect_close(
         call_with_clones(step, f, x, h),
         nu(y),
-        "with 3 tokens of 4 entries on the sphere and h = 0.5, the step",
+        f"with {count} tokens of {dim} entries on the sphere and h = {h:g}, the step",
         [
             (x + h * (nu(x + f(x)) - x), "h multiplies f alone, inside the norm: step by h f(x), then drop back."),
             (nu(x + f(x)), "The step size is missing: a step adds h times the field."),
@@ -121,6 +131,7 @@ def _post_step(step: Any) -> None:
 def _energy_rate(rate: Any) -> None:
     """The answer is ``energy_rate(X, beta)``, the sum of Z_i |velocity of i|^2, with unit rows X, (tokens, d)."""
     expect_function(rate, "energy_rate(X, beta)")
+    expect_without(rate, "autograd", "backward", "grad", "jvp", "vjp", "jacobian", "jacrev", "jacfwd")
     for count, dim, beta in ((5, 3, 1.5), (4, 2, 0.7)):
         x = torch.nn.functional.normalize(_random(count, dim, seed=count), dim=-1)
         shares = (beta * x @ x.T).exp()

@@ -16,7 +16,7 @@ def _numbers(answer: Any, names: str, count: int) -> list[float]:
     """The answer as ``count`` numbers."""
     try:
         values = [float(part) for part in answer]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last from a tensor of complex numbers, or of none
         raise NotYet(f"the answer is {answer!r}", f"Give {count} numbers: ({names}).") from None
     if len(values) != count:
         raise NotYet(f"the answer has {len(values)} entries", f"Give {count} numbers: ({names}).")

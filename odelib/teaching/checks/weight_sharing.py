@@ -78,7 +78,7 @@ def _absorb_step(absorb: Any) -> None:
     """The answer is ``absorb(weight, bias, h, new)``: the output map that makes steps of size ``new`` do the same."""
     weight = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]], dtype=torch.float64)
     bias = torch.tensor([0.5, -1.0], dtype=torch.float64)
-    h, new = 0.25, 2.0
+    h, new = 0.3, 1.25  # neither is a power of the other
     expect_function(absorb, "absorb(...)")
     result = call_with_clones(absorb, weight, bias, h, new)
     if not isinstance(result, tuple | list) or len(result) != 2:
@@ -87,7 +87,7 @@ def _absorb_step(absorb: Any) -> None:
         expect_close(
             got,
             old * h / new,
-            f"from h = 0.25 to h = 2, the new {name}",
+            f"from h = {h:g} to h = {new:g}, the new {name}",
             [
                 (old, f"The {name} is unchanged, but the branch as a whole has to shrink when the step grows."),
                 (old * new / h, "It grows with the step: h times the branch must stay what it was."),

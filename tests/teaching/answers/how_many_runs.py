@@ -66,6 +66,15 @@ def rejected(p_values, alpha):
     return answer
 
 
+def by_value(p_values, alpha):
+    answer = [False] * len(p_values)
+    for rank, p in enumerate(sorted(p_values)):
+        if p > alpha / (len(p_values) - rank):
+            break
+        answer[p_values.index(p)] = True
+    return answer
+
+
 def rejected_by_library(p_values, alpha):
     return torch.tensor(holm(p_values)) <= alpha
 
@@ -98,7 +107,11 @@ RIGHT = {
         lambda scores: torch.tensor(next_run(scores)),
     ),
     "seeds-needed": (seeds_with(half_length), seeds_by_numpy),
-    "rejected": (rejected, rejected_by_library),
+    "rejected": (
+        rejected,
+        lambda p, alpha: np.array(rejected(p, alpha)),
+        lambda p, alpha: torch.tensor(rejected(p, alpha)),
+    ),
 }
 
 WRONG = {
@@ -111,6 +124,9 @@ WRONG = {
         ("t of S", next_with(lambda a, S, s: t(S) * s * math.sqrt(1 + 1 / S)), "degrees of freedom"),
         ("exchanged", lambda scores: next_run(scores)[::-1], "exchanged"),
         ("reach", lambda scores: (next_run(scores)[1] - next_run(scores)[0]) / 2, "return both ends"),
+        ("sorted in place", lambda scores: scores.sort() or next_run(scores), "changes its argument number 1"),
+        ("table", next_with(lambda a, S, s: {5: 2.78, 3: 4.3}[S] * s * math.sqrt(1 + 1 / S)), "term by term"),
+        ("called instead of passed", (1.0, 2.0), "Pass the function itself"),
         ("range", lambda scores: (min(scores), max(scores)), "term by term"),
     ),
     "seeds-needed": (
@@ -127,6 +143,9 @@ WRONG = {
         ("5 % on each side", seeds_with(lambda n, s: t(n - 1, 0.95) * s / math.sqrt(n)), "leaves 2.5 %"),
         ("one error", seeds_with(lambda n, s: s / math.sqrt(n)), "one standard error"),
         ("one too few", lambda a, b, w: seeds_by_numpy(a, b, w) - 1, "not quite enough"),
+        ("from three", seeds_with(half_length, start=3), "Begin with two seeds"),
+        ("popped", lambda a, b, w: a.pop() and seeds_by_numpy(a, b[:-1], w), "changes its argument number 1"),
+        ("called instead of passed", 12, "Pass the function itself"),
         ("one too many", lambda a, b, w: seeds_by_numpy(a, b, w) + 1, "Try 2, 3, 4"),
     ),
     "rejected": (
@@ -137,7 +156,11 @@ WRONG = {
         ("exchanged", lambda p, alpha: [not x for x in rejected(p, alpha)], "exchanged"),
         ("a step ahead", rejected_downwards(lambda alpha, m, rank: alpha / max(m - rank - 1, 1)), "one step ahead"),
         ("Benjamini-Hochberg", benjamini_hochberg, "another kind of error"),
-        ("corrected values", lambda p, alpha: holm(p), "True or False for each"),
+        ("by library", rejected_by_library, "the answer uses holm"),
+        ("numbers", lambda p, alpha: [x / alpha for x in p], "True or False for each"),
+        ("by value", by_value, "index() finds the first"),
+        ("sorted in place", lambda p, alpha: p.sort() or rejected(p, alpha), "changes its argument number 1"),
+        ("called instead of passed", [True], "Pass the function itself"),
         ("indices", lambda p, alpha: [i for i, x in enumerate(rejected(p, alpha)) if x], "True or False for each"),
         ("a number", lambda p, alpha: sum(rejected(p, alpha)), "a list of True and False"),
         ("nothing rejected", lambda p, alpha: [False] * len(p), "from the smallest"),

@@ -69,7 +69,7 @@ def rate_as(up=lambda k, w: (k + 1) / w, down=lambda s: (1 + math.cos(math.pi * 
 
 RIGHT = {
     "tokens": (tokens, tokens_by_model),
-    "smoothed-loss": (loss, loss_by_torch),
+    "smoothed-loss": (loss, lambda logits, labels, eps: loss(logits.double(), labels, eps).item()),
     "rate": (
         rate,
         lambda k, total, warmup, peak: torch.tensor(rate(k, total, warmup, peak), dtype=torch.float64),
@@ -86,6 +86,7 @@ WRONG = {
         ("pixels of a patch", lambda c: c.patch_size**2, "pixels in a patch"),
         ("pixels", lambda c: c.image_size**2, "number of pixels"),
         ("width", lambda c: c.dim, "width of a token"),
+        ("called instead of passed", 49, "Pass the function itself"),
         ("row and class token", lambda c: side(c) + (c.pool == "class"), "one row of patches"),
     ),
     "smoothed-loss": (
@@ -95,6 +96,10 @@ WRONG = {
         ("eps each", loss_with(lambda e, n: 1, lambda e, n: e), "eps in all"),
         ("share lost", loss_with(lambda e, n: 1 - e, lambda e, n: 0), "share eps is lost"),
         ("exchanged", loss_with(lambda e, n: e + (1 - e) / n, lambda e, n: (1 - e) / n), "exchanged"),
+        ("by library", loss_by_torch, "the answer uses cross_entropy"),
+        ("four classes", loss_with(lambda e, n: 1 - 3 * e / 4, lambda e, n: e / 4), "3 classes"),
+        ("in place", lambda logits, labels, eps: loss(logits.sub_(1.0), labels, eps), "changes its argument number 1"),
+        ("called instead of passed", 1.0, "Pass the function itself"),
         ("sum", loss_with(keep, spread, torch.sum), "sum over the images"),
         ("each image", loss_with(keep, spread, lambda x: x), "one loss per image"),
         ("sign", loss_with(keep, spread, sign=1), "sign is wrong"),
@@ -107,6 +112,8 @@ WRONG = {
         ("from step 0", rate_as(begin=False), "begins where the warm-up ends"),
         ("straight", rate_as(down=lambda s: 1 - s), "half a cosine is asked for"),
         ("no peak", rate_as(peaked=False), "multiplies both parts"),
+        ("pi by hand", rate_as(down=lambda s: (1 + math.cos(3.14 * s)) / 2), "the two parts"),
+        ("called instead of passed", 0.1, "Pass the function itself"),
         ("no warm-up", rate_as(up=lambda k, w: 1.0), "the two parts"),
         ("degrees", rate_as(down=lambda s: (1 + math.cos(180 * s)) / 2), "the two parts"),
     ),

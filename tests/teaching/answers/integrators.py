@@ -74,6 +74,10 @@ def _one_draw(draw, x, h):
     return x + h * F(0.0, x + h / 2 * F(0.0, x))
 
 
+def _by_name(field):
+    return lambda t, x: field(t=t, x=x)
+
+
 def _one_draw_named(draw, x, h):
     F = draw(x)
     k1 = F(0.0, x)
@@ -164,9 +168,9 @@ def _scan(lam):
 RIGHT = {
     "heun-layer": (_heun, _heun_as_mean),
     "refined": (_refined, _refined_from_the_interval),
-    "one-draw": (_one_draw, _one_draw_named),
+    "one-draw": (_one_draw, _one_draw_named, lambda draw, x, h: _one_draw(lambda x: _by_name(draw(x)), x, h)),
     "largest-step": (_largest, _largest_loop),
-    "observed-order": (_observed, _observed_largest),
+    "observed-order": (_observed, _observed_largest, lambda c, m, f: _observed(c, m, f).to(torch.complex128)),
 }
 
 WRONG = {
@@ -182,7 +186,8 @@ WRONG = {
         ("no second MLP", _mlp_once, "missing in the second stage"),
         ("usual layer", _usual, "a splitting"),
         ("terms apart", _terms_apart, "both together lead"),
-        ("in place", _heun_in_place, "has changed"),
+        ("in place", _heun_in_place, "changes its argument number 3"),
+        ("square of h", lambda A, M, x, h: x + h * 2 * (_heun(A, M, x, h) - x), "h = 0.3"),
     ),
     "refined": (
         ("longer", lambda c, r: replace(c, steps=r * c.steps), "integrate for longer"),
@@ -192,10 +197,12 @@ WRONG = {
         ("multiplied", lambda c, r: replace(c, steps=r * c.steps, step_size=r * c.step_size), "integrate for longer"),
         ("another rule", lambda c, r: replace(_refined(c, r), step_rule="rk4"), "keeps the rule"),
         ("another width", lambda c, r: replace(_refined(c, r), dim=32), "something else"),
+        ("always three", lambda c, r: _refined(c, 3), "r = 4"),
         ("a schedule", lambda c, r: _refined(c, r).schedule, "returns a DepthSchedule"),
     ),
     "one-draw": (
         ("redrawn", _redrawn, "drawn again"),
+        ("in place", lambda draw, x, h: x.copy_(_one_draw(draw, x, h)), "changes its argument number 2"),
         ("thrown away", _drawn_twice, "thrown away"),
         ("drawn for nothing", _drawn_for_nothing, "drawn 2 times"),
         ("drawn backwards", _drawn_backwards, "another draw than the first"),
@@ -208,6 +215,7 @@ WRONG = {
         ("maximum", _falling(lambda z: (-2 * z.real / z.abs() ** 2).max()), "most patient"),
         ("size alone", _falling(lambda z: (2 / z.abs()).min()), "right for real eigenvalues"),
         ("real part alone", _falling(lambda z: (-2 / z.real).min()), "imaginary part"),
+        ("conjugated in place", lambda lam: _largest(lam) + 0 * lam.zero_().real.sum(), "argument number 1"),
         ("half", _falling(lambda z: (-z.real / z.abs() ** 2).min()), "twice as far"),
         ("no square", _falling(lambda z: (-2 * z.real / z.abs()).min()), "square is missing"),
         ("growing modes too", _all_modes, "leave it out"),

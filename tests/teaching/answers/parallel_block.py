@@ -25,6 +25,11 @@ def fold(gain, shift, weight, bias):
     return centred(weight * gain), bias + weight @ shift
 
 
+def by_the_rows(gain, shift, weight, bias):
+    scaled = weight * gain
+    return scaled - scaled.sum(dim=1, keepdim=True) / len(weight), bias + weight @ shift
+
+
 def fold_by_matrices(gain, shift, weight, bias):
     d = len(gain)
     centring = torch.eye(d, dtype=gain.dtype) - torch.full((d, d), 1 / d, dtype=gain.dtype)
@@ -46,7 +51,8 @@ WRONG = {
         ("no h at all", lambda A, M, x, h: x + A(x) + M(x + A(x)), "step size is missing"),
         ("MLP first", lambda A, M, x, h: usual(M, A, x, h), "attention comes first"),
         ("no MLP", lambda A, M, x, h: x + h * A(x), "Only attention"),
-        ("in place", lambda A, M, x, h: x.add_(h * A(x)).add_(h * M(x)), "has changed"),
+        ("in place", lambda A, M, x, h: x.add_(h * A(x)).add_(h * M(x)), "changes its argument number 3"),
+        ("called instead of passed", torch.zeros(2), "Pass the function itself"),
         ("h of the example", lambda A, M, x, h: usual(A, M, x, 0.5), "h = 0.25"),
     ),
     "shared-rk4": (
@@ -73,8 +79,10 @@ WRONG = {
         ("bias lost", lambda g, s, w, b: (centred(w * g), w @ s), "old bias is lost"),
         ("gain on the shift", lambda g, s, w, b: (centred(w * g), b + (w * g) @ s), "does not act on the shift"),
         ("shift centred", lambda g, s, w, b: (centred(w * g), b + centred(w * g) @ s), "joins after the centring"),
-        ("zeroed", lambda g, s, w, b: (w.zero_(), b.zero_()), ""),
-        ("in place", lambda g, s, w, b: (w.mul_(g).sub_(w.mean(1, keepdim=True)), b + w @ s), ""),
+        ("zeroed", lambda g, s, w, b: (w.zero_(), b.zero_()), "changes its argument number 3"),
+        ("in place", lambda g, s, w, b: (w.mul_(g).sub_(w.mean(1, keepdim=True)), b + w @ s), "argument number 3"),
+        ("divided by the rows", by_the_rows, "Not every map is square"),
+        ("called instead of passed", (1.0, 2.0), "Pass the function itself"),
         ("shift on the left", lambda g, s, w, b: (centred(w * g), b + s @ w), "W is transposed"),
     ),
 }

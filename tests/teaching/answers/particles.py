@@ -58,6 +58,13 @@ def _energy_rate_by_autograd(X, beta):
     return torch.func.jvp(lambda x: _energy(x, beta), (X,), (velocity,))[1]
 
 
+def _energy_rate_by_grad(X, beta):
+    def gradient(x):
+        return torch.func.grad(lambda x: _energy(x, beta))(x)
+
+    return (gradient(X) * _velocity(X, torch.eye(X.shape[1], dtype=X.dtype), beta)).sum()
+
+
 def _energy_rate_by_loops(X, beta):
     X = X.tolist()
     rate = 0.0
@@ -85,8 +92,14 @@ def _energy_in_place(X, beta):
 
 
 RIGHT = {
-    "flock-field": (_velocity, _velocity_by_tokens),
-    "energy-rate": (_energy_rate, _energy_rate_by_autograd, _energy_rate_by_loops),
+    "flock-field": (
+        _velocity,
+        _velocity_by_tokens,
+        lambda X, V, beta: _velocity(X, V, beta).numpy()[::-1][::-1],
+        lambda X, V, beta: _velocity(X, V, beta).flip(0).numpy()[::-1],
+        lambda X, V, beta: _velocity(X, V, beta).to(torch.complex64),
+    ),
+    "energy-rate": (_energy_rate, _energy_rate_by_loops, lambda X, b: _energy_rate(X, b).item()),
     "post-step": (_step, _step_by_torch, _step_by_lengths),
 }
 WRONG = {
@@ -104,6 +117,9 @@ WRONG = {
         ("the energy", _energy, "That is the energy"),
         ("each token's", lambda X, b: _total(X, b) * _speed(X, b), "small h"),
         ("overwrites", _energy_in_place, "changes its argument"),
+        ("by jvp", _energy_rate_by_autograd, "the answer uses jvp"),
+        ("by a nested grad", _energy_rate_by_grad, "the answer uses grad"),
+        ("imaginary", lambda X, b: torch.complex(r := _energy_rate(X, b), r), "gives complex numbers"),
         ("called instead of passed", 1.0, "Pass the function itself"),
     ),
     "flock-field": (
@@ -146,6 +162,9 @@ WRONG = {
             lambda X, V, b: torch.nn.functional.normalize(_velocity(X, V, b), dim=1),
             "has been normalised",
         ),
+        ("beta of the example", lambda X, V, b: _velocity(X, V, 2.0), "beta = 0.7"),
+        ("no numbers", lambda X, V, b: _velocity(X, V, b).to("meta"), "a tensor of numbers"),
+        ("no values, in float32", lambda X, V, b: _along(X, _weights(X, b) @ X).float(), "value matrix is missing"),
         ("called instead of passed", torch.zeros(5, 3), "Pass the function itself"),
     ),
     "post-step": (
@@ -175,6 +194,8 @@ WRONG = {
             lambda f, x, h: _nu(y := x + h * f(x)) / y.std(-1, correction=0, keepdim=True),
             "root of the variance",
         ),
+        ("root of four", lambda f, x, h: 2 * torch.nn.functional.normalize(_nu(x + h * f(x)), dim=-1), "h = 0.3"),
+        ("one over h", lambda f, x, h: torch.nn.functional.normalize(_nu(x + h * f(x)), dim=-1) / h, "h = 0.3"),
         ("called instead of passed", torch.zeros(3, 4), "Pass the function itself"),
     ),
 }

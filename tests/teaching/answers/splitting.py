@@ -115,5 +115,6 @@ WRONG = {
         ("square root", (1 / (4 - 2), 1 - 4 / (4 - 2)), "the cubes add up"),
         ("fifth root", (1 / (4 - 4 ** (1 / 5)), 1 - 4 / (4 - 4 ** (1 / 5))), "the cubes add up"),
         ("one number", GAMMA, "2 numbers"),
+        ("complex numbers", torch.tensor([GAMMA + 1j, 1 - 4 * GAMMA]), "2 numbers"),
     ),
 }

@@ -118,6 +118,8 @@ WRONG = {
         ("bias forgotten", lambda w, b, h, new: (w * h / new, b), "The bias is unchanged"),
         ("new step forgotten", lambda w, b, h, new: (w * h, b * h), "not divided out"),
         ("old step forgotten", lambda w, b, h, new: (w / new, b / new), "not been multiplied in"),
+        ("half of the old step", lambda w, b, h, new: (w * h / 2, b * h / 2), "from h = 0.3"),
+        ("square of the old step", lambda w, b, h, new: (w * h**2 * new, b * h**2 * new), "from h = 0.3"),
         ("twice", lambda w, b, h, new: (w * (h / new) ** 2, b * (h / new) ** 2), "enters twice"),
         ("in place", lambda w, b, h, new: (w.mul_(h / new), b.mul_(h / new)), "changes its argument number 1"),
         ("nothing left", lambda w, b, h, new: (w.zero_(), b.zero_()), "changes its argument number 1"),
