@@ -5,6 +5,7 @@ the chapters executed or the book built.
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def pytest_configure():
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what -m does not name
 def pytest_collection_modifyitems(items):
     for item in items:
+        if re.search(r" at 0x[0-9a-f]+>", item.nodeid):  # another one in each process, which then agree on no tests
+            raise pytest.UsageError(f"{item.nodeid} has an address in its name: give the parameter an id of its own")
         if {"chapter", "html"} & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
         if "gpu" in item.keywords and not torch.cuda.is_available():

@@ -11,7 +11,7 @@ from odelib.data.sequences import buckets, pad, windows
 from odelib.data.sets import DATA_SETS, IMAGE_SETS, TEXT_SETS, DataError, DataSet, ImageData
 from odelib.data.text import CharacterData, IntentData, load_clinc150, load_tiny_shakespeare
 from odelib.data.tokens import END, PAD, START, Characters, Subwords, kept_subwords
-from odelib.data.translation import Bleu, TranslationData, bleu, load_multi30k
+from odelib.data.translation import Bleu, TranslationData, bleu, bleu_counts, bleu_from, load_multi30k
 
 __all__ = [
     "DATA_SETS",
@@ -34,6 +34,8 @@ __all__ = [
     "TranslationData",
     "augment",
     "bleu",
+    "bleu_counts",
+    "bleu_from",
     "buckets",
     "checksum",
     "data_folder",

@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their original python format, official or cut down to a subset."""
 
 import codecs
+import hashlib
 import os
 import pickle
 from collections.abc import Sequence
@@ -9,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, Integer, UInt8
 
 from odelib.data.downloads import Source, find_or_download
 from odelib.data.fetch import Remote
 from odelib.data.sets import Arrays, DataError
 
 _SPLIT_SIZE = {"train": 50_000, "test": 10_000}
+
+# Which images of the official set are in the subset, and the checksums of their pixels and labels.
+_SUBSET = Path(__file__).with_name("cifar10_subset.npz")
+_SUBSET_SHA256 = {
+    "train": "a6cdfc5f19f5eb14169473df5eab18443d8b6486b46da2bd9386817ac222d2cc",
+    "test": "63fc38825602b55e895bfd5738b273c17ff21ba2473009350daeac305d9c7378",
+}
 
 
 def cifar_source(name: str) -> Source:
@@ -61,6 +69,49 @@ def load_cifar(name: str, root: str | os.PathLike[str] | None, download: bool) -
             f"{source.title}; accuracies do not compare with published ones"
         )
     return Arrays(train_images, train_labels, test_images, test_labels, classes, note)
+
+
+def load_cifar10_subset(root: str | os.PathLike[str] | None, download: bool) -> Arrays:
+    """Load the 10,000 train and 2,000 test images of CIFAR-10 that the book's studies use, the same for everybody.
+
+    They are chosen from the official set by their place in it. A folder that has just these images, as
+    ``load_cifar`` reads subsets, serves as well: either way the pixels must be the committed ones.
+
+    Args:
+        root: As for ``load_cifar``.
+        download: Whether to download CIFAR-10 when absent.
+
+    Raises:
+        DataError: CIFAR-10 is absent and not downloaded, a file is missing or damaged, or it has other images.
+    """
+    arrays = load_cifar("cifar10", root, download)
+    train, test = (_chosen(arrays, split, places) for split, places in subset_places().items())
+    note = (
+        f"subset: {len(train[1]):,} train and {len(test[1]):,} test images, not the official CIFAR-10; accuracies do "
+        "not compare with published ones"
+    )
+    return Arrays(*train, *test, arrays.classes, note)
+
+
+def subset_places() -> dict[str, Int64[np.ndarray, " items"]]:
+    """The places of the images of ``cifar10-subset`` in the official CIFAR-10, by split, from 0."""
+    with np.load(_SUBSET, allow_pickle=False) as file:  # one bit for each image of the official set
+        return {split: np.flatnonzero(np.unpackbits(file[split])) for split in ("train", "test")}
+
+
+def _chosen(
+    arrays: Arrays, split: str, places: Integer[np.ndarray, " items"]
+) -> tuple[UInt8[np.ndarray, "items 3 32 32"], Int64[np.ndarray, " items"]]:
+    images, labels = getattr(arrays, f"{split}_images"), getattr(arrays, f"{split}_labels")
+    if len(images) == _SPLIT_SIZE[split]:
+        images, labels = images[places], labels[places]
+    found = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    if found != _SUBSET_SHA256[split]:
+        raise DataError(
+            f"the CIFAR-10 folder has {len(images):,} {split} images, but not those of cifar10-subset (SHA-256 "
+            f"{found[:12]}..., not {_SUBSET_SHA256[split][:12]}...): load the official CIFAR-10, which has them"
+        )
+    return images, labels
 
 
 def _official(name: str) -> Any:

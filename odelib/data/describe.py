@@ -25,7 +25,7 @@ def source_of(name: str) -> Source | None:
     if name == "fashion-mnist":
         return fashion_mnist_source()
     texts = {source.name: source for source in (TINY_SHAKESPEARE, CLINC150, MULTI30K)}
-    return texts.get(name) or cifar_source(name)
+    return texts.get(name) or cifar_source(name.removesuffix("-subset"))
 
 
 def describe(name: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from odelib.data.cifar import load_cifar
+from odelib.data.cifar import load_cifar, load_cifar10_subset
 from odelib.data.fashion_mnist import FASHION_MNIST_CLASSES, load_fashion_mnist
 from odelib.data.sets import IMAGE_SETS, Arrays, DataError, ImageData
 from odelib.install import REPOSITORY
@@ -43,6 +43,8 @@ def load_images(name: str, root: str | os.PathLike[str] | None = None, download:
         arrays = _bundled_subset()
     elif name == "fashion-mnist":
         arrays = load_fashion_mnist(root, download)
+    elif name == "cifar10-subset":
+        arrays = load_cifar10_subset(root, download)
     else:
         arrays = load_cifar(name, root, download)
     train_images = _tensor(arrays.train_images)

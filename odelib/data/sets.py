@@ -139,6 +139,15 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
             url="https://www.cs.toronto.edu/~kriz/cifar.html",
             model_sizes={"image_size": 32, "in_channels": 3, "num_classes": 10},
         ),
+        "cifar10-subset": DataSet(
+            title="CIFAR-10, stratified subset",
+            what="colour photographs of 32 x 32 pixels of animals and vehicles, in 10 classes",
+            sizes="10,000 train and 2,000 test images of CIFAR-10, which is downloaded",
+            licence=_CIFAR_LICENCE,
+            citation=_CIFAR_CITATION,
+            url="https://www.cs.toronto.edu/~kriz/cifar.html",
+            model_sizes={"image_size": 32, "in_channels": 3, "num_classes": 10},
+        ),
         "cifar100": DataSet(
             title="CIFAR-100",
             what="colour photographs of 32 x 32 pixels, in 100 classes",

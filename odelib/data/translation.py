@@ -4,12 +4,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Int32, Integer
 
 from odelib.data.downloads import Source, find_or_download, verified_content
 from odelib.data.fetch import Remote
 from odelib.data.sets import DataError
 from odelib.install import without
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
 
 Language = Literal["de", "en"]
 
@@ -140,6 +146,36 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
         ValueError: There are none, or not as many of the one as of the other.
         DataError: The package ``sacrebleu`` is not installed.
     """
+    metric = _metric(hypotheses, references)
+    score = metric.corpus_score(list(hypotheses), [list(references)]).score
+    return Bleu(float(score), str(metric.get_signature()))
+
+
+def bleu_counts(hypotheses: Sequence[str], references: Sequence[str]) -> Int32[np.ndarray, "sentences 10"]:
+    """What the BLEU of a corpus is computed from, sentence by sentence: ``bleu_from`` takes the sum of any of them.
+
+    Args:
+        hypotheses: As for ``bleu``.
+        references: Likewise.
+
+    Returns:
+        Of each sentence: how many of its 1-, 2-, 3- and 4-grams the reference has, how many it has itself, its length
+        and that of the reference, in tokens.
+    """
+    metric = _metric(hypotheses, references, for_sentences=True)
+    scores = [metric.sentence_score(*pair) for pair in zip(hypotheses, ([text] for text in references), strict=True)]
+    return np.array([(*score.counts, *score.totals, score.sys_len, score.ref_len) for score in scores], np.int32)
+
+
+def bleu_from(counts: Integer[np.ndarray, "10"]) -> float:
+    """BLEU of the corpus whose sentences have these counts in sum; of all sentences it is that of ``bleu``."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    *numbers, length, reference = (int(count) for count in counts)
+    return float(BLEU.compute_bleu(numbers[:4], numbers[4:], length, reference, smooth_method="exp").score)
+
+
+def _metric(hypotheses: Sequence[str], references: Sequence[str], for_sentences: bool = False) -> "BLEU":
     if not len(hypotheses) == len(references) > 0:
         raise ValueError(
             f"there are {len(hypotheses)} hypotheses and {len(references)} references: give one reference for each "
@@ -149,6 +185,4 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Bleu:
         from sacrebleu.metrics.bleu import BLEU
     except ImportError as error:
         raise DataError(without("sacrebleu", "text", "BLEU")) from error
-    metric = BLEU()
-    score = metric.corpus_score(list(hypotheses), [list(references)]).score
-    return Bleu(float(score), str(metric.get_signature()))
+    return BLEU(effective_order=for_sentences)

@@ -10,18 +10,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from odelib.errors import TrainingError
-from odelib.files import write_json
+from odelib.files import replacing, write_json
 from odelib.studies.study import Job
 from odelib.training.checkpoint import CHECKPOINT, flat
-from odelib.training.evaluate import mean_nfe, measure, swap
+from odelib.training.evaluate import mean_nfe, measure, measure_items, swap
 from odelib.training.record import environment, read_metrics
 from odelib.training.run import Result, train
 
 JOB, RESULT, FAILURE, ATTEMPTS = "job.json", "result.json", "failure.json", "attempts.jsonl"
+ITEMS = "items.npz"
+"""What the trained model made of each test item, by name: loss, hits, places, and the counts of a BLEU."""
 STUDY = "study.yaml"
 
 # Torch's random state is one per process, so two runs in threads of one process would draw from each other.
@@ -114,6 +117,7 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 def _run(job: Job, folder: Path) -> None:
     run = folder / "run"  # of its own, since the folder around it has other files
+    before = time.process_time()
     result = train(job.options, run, resume=(run / CHECKPOINT).is_file(), progress=False)
     head, _ = read_metrics(run)
     last = result.chosen
@@ -122,6 +126,9 @@ def _run(job: Job, folder: Path) -> None:
         metrics |= {"validation_accuracy": last.validation_accuracy, "validation_loss": last.validation_loss}
     start = time.perf_counter()
     metrics |= result.scores()
+    items = measure_items(result.model, result.task.test(), runtime=result.runtime) | result.task.items(result.model)
+    with replacing(folder / ITEMS) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **items)
     swaps = {name: _swapped(result, options) for name, options in job.swaps.items()}
     write_json(
         folder / RESULT,
@@ -136,6 +143,7 @@ def _run(job: Job, folder: Path) -> None:
                 **{key: head[key] for key in ("commit", "device", "device_name", "precision", "threads", "versions")},
                 **environment(),
                 "attempts": attempts(folder),
+                "cpu_seconds": round(time.process_time() - before, 1),  # of the last attempt
             },
         },
     )

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from odelib.analysis.cost import Cost
 from odelib.errors import TrainingError
 from odelib.files import replacing
-from odelib.studies.job import FAILURE, STUDY, Outcome, is_done, read_result
+from odelib.studies.job import FAILURE, ITEMS, STUDY, Outcome, is_done, read_result
 from odelib.studies.study import Job, Study, read_study
 from odelib.training.record import EpochMetrics, read_metrics
 
@@ -35,6 +37,11 @@ class Run:
     provenance: dict[str, Any]
     """Commit, versions, processor, device, threads, date."""
     history: tuple[EpochMetrics, ...]
+
+    @property
+    def name(self) -> str:
+        """Its folder in that of the study."""
+        return f"{self.setting}/{self.variant}/seed{self.seed}"
 
 
 def read_runs(study: Study, folder: Path) -> tuple[list[Run], list[Outcome]]:
@@ -104,7 +111,35 @@ def keep_runs(folder: Path, out: Path) -> int:
     text = "".join(json.dumps(asdict(run), allow_nan=False) + "\n" for run in runs)
     with replacing(out / RUNS) as partial:
         partial.write_text(text, encoding="utf-8")
+    items = {
+        f"{run.name}/{name}": _smallest(values) for run in runs for name, values in read_items(folder, run).items()
+    }
+    if items:
+        with replacing(out / ITEMS) as partial, open(partial, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **items)
     return len(runs)
+
+
+def read_items(folder: Path, run: Run) -> dict[str, np.ndarray]:
+    """What the trained model of a run made of each test item, from the study's folder in either form.
+
+    Returns:
+        By name, one row for each item: ``loss`` (in nats), ``hits``, ``places``, ``bleu`` (as ``bleu_counts``). Empty
+        where the study has been run or kept without them.
+    """
+    kept, own = folder / ITEMS, folder / run.name / ITEMS
+    path, prefix = (own, "") if own.is_file() else (kept, f"{run.name}/")
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """Losses to three digits, counts in as few bytes as hold them: what is kept is read by everybody who installs."""
+    if np.issubdtype(values.dtype, np.floating):
+        return values.astype(np.float16)
+    return values.astype(np.min_scalar_type(int(values.max())))
 
 
 def _read_run(job: Job, where: Path) -> Run:
@@ -128,5 +163,5 @@ def _read_kept(folder: Path) -> dict[str, Run]:
             raise TrainingError(
                 f"{folder / RUNS}, line {number} is not a kept run ({error}): keep the study anew, or remove the line"
             ) from error
-        runs[f"{run.setting}/{run.variant}/seed{run.seed}"] = run
+        runs[run.name] = run
     return runs

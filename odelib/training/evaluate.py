@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from statistics import fmean
 
+import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from odelib.data import ImageData
 from odelib.layers import DepthBlock
 from odelib.modes import evaluation
 from odelib.solvers import Adaptive
 from odelib.training.runtime import Runtime
-from odelib.training.tasks import Batch, hits_of, loss_of, test_images
+from odelib.training.tasks import IGNORED, Batch, hits_of, loss_of, test_images
 
 
 def evaluate(model: nn.Module, data: ImageData, *, runtime: Runtime, batch_size: int = 500) -> tuple[float, float]:
@@ -61,6 +63,34 @@ def measure(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> 
             count += batch.count
     loss, hits = (runtime.processes.all_reduce(number) for number in (loss, hits))
     return loss.item() / count, hits.item() / count
+
+
+@torch.no_grad()
+def measure_items(model: nn.Module, batches: Iterable[Batch], *, runtime: Runtime) -> dict[str, np.ndarray]:
+    """Measure ``model`` on each row of the batches of a task: an image, a request, a window of text, a sentence.
+
+    Args:
+        model: As for ``measure``.
+        batches: Batches with classes as targets, all rows of them in this process.
+        runtime: In which number format.
+
+    Returns:
+        Of each row, in the order of the batches: ``loss``, the summed cross-entropy in nats, float32; ``hits``, at how
+        many places the largest logit is that of the wanted class, int32; ``places``, where one is wanted, int32.
+    """
+    rows: dict[str, list[Tensor]] = {"loss": [], "hits": [], "places": []}
+    with evaluation(model):
+        for batch in batches:
+            with runtime.autocast():
+                logits = model(*batch.inputs).float()
+            targets = batch.targets.reshape(len(batch.targets), -1)
+            logits = logits.reshape(*targets.shape, -1)
+            losses = F.cross_entropy(logits.movedim(-1, 1), targets, ignore_index=IGNORED, reduction="none")
+            wanted = targets != IGNORED
+            rows["loss"].append(losses.sum(dim=1))
+            rows["hits"].append(((logits.argmax(dim=-1) == targets) & wanted).sum(dim=1).int())
+            rows["places"].append(wanted.sum(dim=1).int())
+    return {name: torch.cat(values).cpu().numpy() for name, values in rows.items()}
 
 
 def swap(

@@ -155,16 +155,20 @@ def read_metrics(folder: Path) -> tuple[dict[str, Any], tuple[EpochMetrics, ...]
 
 
 def source_commit() -> str | None:
-    """Commit of the source tree that this package lies in, marked ``-dirty`` if changed; else None."""
+    """Commit of the source tree that this package lies in, marked ``-dirty`` if its code is changed; else None."""
     tree = Path(__file__).resolve().parents[2]
     if not (tree / ".git").exists():
         return None
-    command = ["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # Kept results lie beside the code, and each one that is made anew would mark those after it.
+    code = ("odelib", ":!odelib/teaching/results", ":!odelib/teaching/studies")
+    git = ["git", "-C", str(tree)]
+    commands = ([*git, "rev-parse", "HEAD"], [*git, "status", "--porcelain", "--", *code])
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        answers = [subprocess.run(command, capture_output=True, text=True, check=False) for command in commands]
     except FileNotFoundError:  # git is not installed
         return None
-    return answer.stdout.strip() or None
+    commit, changes = (answer.stdout.strip() for answer in answers)
+    return f"{commit}{'-dirty' if changes else ''}" if commit else None
 
 
 def environment() -> dict[str, Any]:

@@ -25,7 +25,7 @@ from odelib.training.progress import Progress
 from odelib.training.record import EpochMetrics, read_metrics
 from odelib.training.runtime import Runtime
 from odelib.training.tasks import Task, image_task
-from odelib.training.text_tasks import bleu_of, character_task, intent_task, translation_task
+from odelib.training.text_tasks import character_task, intent_task, translation_task, with_bleu
 from odelib.training.trained import averaged, begin_from, read_data
 
 
@@ -243,7 +243,7 @@ def _task(data: Any, processor: Any, config: TrainConfig, runtime: Runtime) -> T
         check_baseline()
         return replace(task, scores=lambda model: {TF_IDF: tf_idf_accuracy(data)})
     task = translation_task(data, processor.subwords, config, runtime)
-    return replace(task, scores=bleu_of(data, processor.subwords, runtime))
+    return with_bleu(task, data, processor.subwords, runtime)
 
 
 def fit_task(

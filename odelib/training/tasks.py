@@ -8,6 +8,7 @@ a task is nothing but its batches.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, Num
@@ -72,6 +73,8 @@ class Task:
     """Likewise those to choose an epoch by; None where the run has no use for them."""
     scores: Callable[[nn.Module], dict[str, float]] = lambda model: {}
     """What is measured of a trained model besides loss and accuracy, by name."""
+    items: Callable[[nn.Module], dict[str, np.ndarray]] = lambda model: {}
+    """What these scores are computed from, one row for each thing that is measured."""
 
 
 def loss_of(

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from odelib.data import (
     END,
@@ -18,6 +18,7 @@ from odelib.data import (
     Subwords,
     TranslationData,
     bleu,
+    bleu_counts,
     buckets,
     is_own,
     pad,
@@ -206,18 +207,21 @@ def translations(
     return texts
 
 
-def bleu_of(data: TranslationData, subwords: Subwords, runtime: Runtime) -> Callable[[nn.Module], dict[str, float]]:
-    """What measures a model by the BLEU of its own translations of the test sentences."""
+def with_bleu(task: Task, data: TranslationData, subwords: Subwords, runtime: Runtime) -> Task:
+    """The same task, which measures a model also by the BLEU of its own translations of the test sentences."""
 
-    def scores(model: Any) -> dict[str, float]:
+    def written(model: Any) -> list[str]:
         def write(tokens: Tensor, mask: Tensor) -> Tensor:
-            written, _ = model.translate(tokens, mask, start=START, end=END)
-            return written  # type: ignore[no-any-return]
+            numbers, _ = model.translate(tokens, mask, start=START, end=END)
+            return numbers  # type: ignore[no-any-return]
 
-        found = translations(write, data.test_source, subwords, runtime)
-        return {"bleu": bleu(found, data.test_target).score}
+        return translations(write, data.test_source, subwords, runtime)
 
-    return scores
+    return replace(
+        task,
+        scores=lambda model: {"bleu": bleu(written(model), data.test_target).score},
+        items=lambda model: {"bleu": bleu_counts(written(model), data.test_target)},
+    )
 
 
 def validates(config: TrainConfig) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torchvision import datasets
 
 from odelib.data import DataError, cifar, fashion_mnist, load_images
+from odelib.data.sets import Arrays
 
 CifarWriter = Callable[..., Path]
 
@@ -34,6 +35,40 @@ def test_real_cifar_subset(real_data: Path, name: str, train: int, test: int, cl
     assert data.test_labels.bincount().tolist() == [test // classes] * classes
     assert len(data.classes) == classes
     assert data.note.startswith(f"subset: {train:,} train and {test:,} test images, not the official CIFAR-")
+
+
+def _in_the_official_set(small: Arrays) -> Arrays:
+    """Arrays as large as the official ones, with the subset's images at their places and black ones elsewhere."""
+    full = {}
+    for split, places in cifar.subset_places().items():
+        for what in ("images", "labels"):
+            part = getattr(small, f"{split}_{what}")
+            full[f"{split}_{what}"] = np.zeros((cifar._SPLIT_SIZE[split], *part.shape[1:]), part.dtype)
+            full[f"{split}_{what}"][places] = part
+    return Arrays(**full, classes=small.classes)
+
+
+def test_the_full_download_gives_the_pixels_of_the_subset(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = cifar.load_cifar("cifar10", real_data, False)
+    if not small.note:
+        pytest.skip(f"{real_data / 'cifar10'} holds the official set, not a subset")
+    here = load_images("cifar10-subset", root=real_data, download=False)
+    full = _in_the_official_set(small)
+    monkeypatch.setattr(cifar, "load_cifar", lambda *_: full)
+    there = load_images("cifar10-subset", root=real_data, download=False)
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        assert torch.equal(getattr(here, name), getattr(there, name)), name
+    assert here.note == there.note
+    assert (here.mean, here.std) == (there.mean, there.std)
+    full.train_images[cifar.subset_places()["train"][17], 2, 31, 31] ^= 1
+    with pytest.raises(DataError, match=r"10,000 train images, but not those of cifar10-subset"):
+        load_images("cifar10-subset", root=real_data, download=False)
+
+
+def test_another_subset_is_refused(tmp_path: Path, write_cifar: CifarWriter) -> None:
+    write_cifar(tmp_path)
+    with pytest.raises(DataError, match=r"15 train images, but not those .*: load the official CIFAR-10"):
+        load_images("cifar10-subset", root=tmp_path, download=False)
 
 
 def test_full_fashion_mnist_from_the_original_files(original_fashion_mnist: Path) -> None:

@@ -17,6 +17,8 @@ from odelib.data import (
     TEXT_SETS,
     DataError,
     bleu,
+    bleu_counts,
+    bleu_from,
     load_clinc150,
     load_multi30k,
     load_tiny_shakespeare,
@@ -220,6 +222,17 @@ def test_bleu_is_sacrebleu_with_its_defaults() -> None:
     assert "case:mixed" in measured.signature
     assert bleu(references, references).score == pytest.approx(100)
     assert bleu(["x"], ["a whole other sentence"]).score < 1
+
+
+def test_bleu_of_any_sentences_follows_from_their_counts() -> None:
+    hypotheses = ["A man rides a red bike .", "Two dogs run on the beach.", "A child", "x y z"]
+    references = ["A man rides a red bicycle.", "Two dogs are running on the beach.", "A child sleeps.", "a b c"]
+    counts = bleu_counts(hypotheses, references)
+    assert counts.shape == (4, 10)
+    assert counts[2].tolist() == [2, 1, 0, 0, 2, 1, 0, 0, 2, 4]
+    for chosen in ([0, 1, 2, 3], [0, 1], [1, 1, 2], [3]):
+        asked = bleu([hypotheses[i] for i in chosen], [references[i] for i in chosen])
+        assert bleu_from(counts[chosen].sum(axis=0)) == pytest.approx(asked.score)
 
 
 @pytest.mark.parametrize(("hypotheses", "references"), [(["a"], []), ([], []), (["a", "b"], ["a"])])

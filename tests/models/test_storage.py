@@ -216,7 +216,7 @@ def test_a_swapped_model_is_saved_as_it_is_solved(tmp_path):
         {"gradient": Checkpoint("sqrt")},
         {"rule": "tsit5", "steps": Adaptive(1e-3, 1e-4)},
     ],
-    ids=str,
+    ids=["own-rule", "coupling", "tableau", "segments", "tolerances"],
 )
 def test_what_a_configuration_cannot_name_is_not_saved_as_something_else(changes, tmp_path):
     model = ViT(ViTConfig.preset("micro"))

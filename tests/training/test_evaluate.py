@@ -8,7 +8,8 @@ from torch import nn
 
 from odelib.models import CausalLM, CausalLMConfig, EncoderDecoder, EncoderDecoderConfig, ViT, ViTConfig
 from odelib.training import Batch, Runtime
-from odelib.training.evaluate import measure, rule_of, swap
+from odelib.training.evaluate import measure, measure_items, rule_of, swap
+from odelib.training.tasks import IGNORED
 
 
 @pytest.fixture
@@ -55,6 +56,25 @@ def test_causal_and_crossed_fields_are_swapped_too() -> None:
         adaptive = swap(copy.deepcopy(model), "dopri5", tolerance=1e-5)
         torch.testing.assert_close(adaptive(*inputs), exact, atol=1e-3, rtol=1e-3)
         assert rule_of(adaptive) == "dopri5"
+
+
+def test_the_rows_add_up_to_what_is_measured(model: ViT) -> None:
+    torch.manual_seed(3)
+    runtime = Runtime.choose("cpu")
+    images = [Batch((torch.rand(n, 1, 28, 28),), torch.randint(10, (n,)), n) for n in (5, 2)]
+    text = CausalLM(CausalLMConfig(dim=8, num_heads=2, intervals=1, vocab_size=11, max_tokens=9))
+    targets = torch.randint(11, (4, 6)).masked_fill(torch.rand(4, 6) < 0.4, IGNORED)
+    words = [Batch((torch.randint(11, (4, 6)),), targets, int((targets != IGNORED).sum()))]
+    for net, batches in ((model, images), (text, words)):
+        rows = measure_items(net, batches, runtime=runtime)
+        loss, accuracy = measure(net, batches, runtime=runtime)
+        places = rows["places"].sum()
+        assert places == sum(batch.count for batch in batches)
+        assert rows["loss"].sum() / places == pytest.approx(loss, rel=1e-6)
+        assert rows["hits"].sum() / places == pytest.approx(accuracy, rel=1e-6)
+        assert len(rows["loss"]) == sum(len(batch.targets) for batch in batches)
+    alone = measure_items(model, [Batch((images[0].inputs[0][3:4],), images[0].targets[3:4], 1)], runtime=runtime)
+    assert measure_items(model, images, runtime=runtime)["loss"][3] == pytest.approx(alone["loss"][0], rel=1e-5)
 
 
 def test_what_cannot_be_is_refused(model: ViT) -> None:

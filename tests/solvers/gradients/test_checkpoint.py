@@ -77,7 +77,7 @@ def test_what_a_field_draws_by_itself_is_drawn_again_alike(segments, rule, steps
         {"gradient": "checkpoint", "steps": Adaptive()},
         {"gradient": "checkpoint", "events": Event(lambda t, y: y.sum())},
     ],
-    ids=str,
+    ids=["adjoint", "reversible", "adaptive", "events"],
 )
 def test_what_cannot_be_drawn_again_alike_is_refused(options):
     net, y0 = dropping(), torch.ones(4, 3, dtype=torch.float64, requires_grad=True)
