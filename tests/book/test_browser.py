@@ -59,6 +59,8 @@ class Visit:
         self.page.goto(f"{site}/{name}.html")
         self.page.wait_for_load_state("networkidle")
         self.page.evaluate("() => window.MathJax?.startup?.promise")
+        # A colour on its way from one theme to the other has no contrast of its own.
+        self.page.add_style_tag(content="*, *::before, *::after { transition: none !important; }")
 
     def serve(self, cdn, route):
         """Answer for the CDN from the npm packages, and note whatever else the page asks for."""

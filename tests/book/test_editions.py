@@ -81,7 +81,7 @@ def test_words_become_plain():
     assert "[chapter 1](" in said
     assert "[Chen et al. (2018)](https://" in said
     assert f"> **Theorem {number}.1 (A title).**\n>\n> Say [field](" in said
-    assert f"<details><summary>Solution to exercise {number}.5</summary>\n\n```python\nx = 1\n```" in said
+    assert re.search(rf"<details><summary>Solution to exercise {number}\.\d</summary>\n\n```python\nx = 1\n```", said)
 
 
 def test_a_button_leads_to_the_edition_or_says_what_is_missing():

@@ -23,7 +23,7 @@ EXPECTED = {
     "checkpointing": "glossary#term-checkpointing",
     "adaptive step size": "glossary#term-adaptive-steps",
     "residual network": "01-residual-euler#",
-    "clusters of tokens": "06-particles#particles-on-the-sphere",
+    "clusters of tokens": "06-particles#one-place-or-several",
     "trajectories cross": "01-residual-euler#trajectories-do-not-cross",
 }
 
