@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from odelib.training import PRESETS, Runtime, build_model, merge, preset
 from odelib.training.optim import adamw, learning_rate
-from odelib.training.run import Prepared, fit_task, prepare
+from odelib.training.prepare import Prepared, prepare
+from odelib.training.run import fit_task
 
 BOUND = 1.05
 CPU = Runtime.choose("cpu", "float32")

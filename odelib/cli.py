@@ -5,8 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from odelib import __version__
-from odelib.arguments import Parser, add_run_options
-from odelib.commands import COMMANDS, Command, starting_point
+from odelib.commands import COMMANDS
+from odelib.commands.arguments import Parser, add_run_options
+from odelib.commands.command import Command
+from odelib.commands.train import starting_point
 from odelib.data import DataError
 from odelib.errors import TrainingError
 from odelib.files import reason_of

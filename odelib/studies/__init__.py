@@ -3,7 +3,8 @@
 from odelib.studies.report import comparisons_of
 from odelib.studies.runs import Run, keep_runs, read_runs
 from odelib.studies.statistics import difference, holm
-from odelib.studies.study import Claim, Study, read_study
+from odelib.studies.study import Claim, Study
+from odelib.studies.study_file import read_study
 from odelib.studies.tables import Row, rows_of
 from odelib.studies.verdicts import Comparison, Verdict, decide, held_equal, paragraph
 

@@ -11,7 +11,8 @@ from odelib.studies.study import Job
 from odelib.training.config import build_model
 from odelib.training.loop import Trainer
 from odelib.training.options import check_options
-from odelib.training.run import prepare, restore
+from odelib.training.prepare import prepare
+from odelib.training.run import restore
 from odelib.training.runtime import Runtime
 
 _STEPS = 3

@@ -14,7 +14,8 @@ from typing import Any
 from odelib.errors import TrainingError
 from odelib.install import without
 from odelib.studies.job import STUDY, Outcome, attempts, check_same_job, is_done, work
-from odelib.studies.study import Job, read_study
+from odelib.studies.study import Job
+from odelib.studies.study_file import read_study
 from odelib.training.folder import claimed, hold_folder
 
 MOST_DEATHS = 3

@@ -13,8 +13,9 @@ from odelib.data.sets import DATA_SETS
 from odelib.files import replacing
 from odelib.studies.figures import axes, write
 from odelib.studies.tables import markdown
+from odelib.training.prepare import prepare
 from odelib.training.record import EpochMetrics, read_metrics
-from odelib.training.run import chosen, prepare
+from odelib.training.run import chosen
 from odelib.training.runtime import Runtime
 from odelib.training.tasks import Task
 from odelib.training.trained import Trained, load

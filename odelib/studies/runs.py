@@ -13,7 +13,8 @@ from odelib.analysis.cost import Cost
 from odelib.errors import TrainingError
 from odelib.files import replacing
 from odelib.studies.job import FAILURE, ITEMS, STUDY, Outcome, is_done, read_result
-from odelib.studies.study import Job, Study, read_study
+from odelib.studies.study import Job, Study
+from odelib.studies.study_file import read_study
 from odelib.training.record import EpochMetrics, read_metrics
 
 RUNS = "runs.jsonl"

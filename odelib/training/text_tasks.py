@@ -24,10 +24,9 @@ from odelib.data import (
     pad,
     windows,
 )
-from odelib.training.batches import epoch_generator
 from odelib.training.config import TrainConfig
 from odelib.training.runtime import Runtime
-from odelib.training.tasks import IGNORED, Batch, Task
+from odelib.training.tasks import IGNORED, Batch, Task, epoch_generator
 
 
 def character_task(data: CharacterData, config: TrainConfig, runtime: Runtime, *, width: int = 128) -> Task:

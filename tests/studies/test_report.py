@@ -12,7 +12,7 @@ from odelib.cli import main
 from odelib.data.baseline import TF_IDF
 from odelib.studies.job import RESULT, STUDY
 from odelib.studies.report import write_report
-from odelib.studies.study import read_study
+from odelib.studies.study_file import read_study
 from odelib.studies.tables import latex, markdown
 from odelib.training.record import EpochMetrics
 

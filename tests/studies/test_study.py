@@ -18,7 +18,8 @@ from odelib.studies import execute, job
 from odelib.studies.execute import local_processes, run_study
 from odelib.studies.job import ATTEMPTS, FAILURE, RESULT, read_result, work
 from odelib.studies.runs import keep_runs, open_study, read_items
-from odelib.studies.study import Job, read_study
+from odelib.studies.study import Job
+from odelib.studies.study_file import read_study
 from odelib.training import read_metrics
 
 TINY = """

@@ -11,8 +11,8 @@ from odelib.cli import main
 from odelib.models import CausalLMConfig, EncoderDecoderConfig, TextClassifierConfig, TransformerConfig, ViTConfig
 from odelib.training import PRESETS, Runtime, TrainConfig, YamlFile, check_options, merge, preset, read_metrics
 from odelib.training.options import typed
-from odelib.training.run import Prepared
-from odelib.training.run import prepare as prepared
+from odelib.training.prepare import Prepared
+from odelib.training.prepare import prepare as prepared
 
 KINDS: dict[str, type[TransformerConfig]] = {
     "fashion-micro": ViTConfig,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from odelib.data import ImageData
 from odelib.layers.drops import draw_keep, rows_of_batch
 from odelib.training import Batch, Runtime, TrainConfig
-from odelib.training.batches import TrainingSet
 from odelib.training.processes import Processes, launched
+from odelib.training.tasks import TrainingSet
 
 CPU = Runtime.choose("cpu")
 STRONG = {"rand_augment": 9, "erasing": 0.5, "mixup": 0.8, "cutmix": 1.0}

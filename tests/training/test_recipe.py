@@ -21,11 +21,10 @@ from odelib.training import (
     read_metrics,
     train,
 )
-from odelib.training.batches import TrainingSet
 from odelib.training.folder import claimed, hold_folder
 from odelib.training.loop import Trainer
 from odelib.training.run import fit_task, restore
-from odelib.training.tasks import image_task
+from odelib.training.tasks import TrainingSet, image_task
 
 CPU = Runtime.choose("cpu")
 ROOT = Path(__file__).parents[2]

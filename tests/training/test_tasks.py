@@ -30,9 +30,8 @@ from odelib.training import (
     translation_task,
     translations,
 )
-from odelib.training.batches import TrainingSet
 from odelib.training.run import fit_task
-from odelib.training.tasks import hits_of, loss_of
+from odelib.training.tasks import TrainingSet, hits_of, loss_of
 
 CPU = Runtime.choose("cpu")
 NOUNS = {"Hund": "dog", "Katze": "cat", "Maus": "mouse", "Kuh": "cow"}

@@ -5,7 +5,7 @@ import torch
 
 from odelib.data import ImageData
 from odelib.training import Runtime, TrainConfig
-from odelib.training.batches import TrainingSet
+from odelib.training.tasks import TrainingSet
 
 
 def batches(data: ImageData, config: TrainConfig, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:

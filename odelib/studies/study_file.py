@@ -1,0 +1,252 @@
+"""A study: variants of a run, in several settings, with several seeds each, as one YAML file says.
+
+    title: Parallel against usual layers
+    settings:
+      fashion:
+        options: {preset: fashion-micro, epochs: 4}
+        seeds: 5
+        metric: test_accuracy
+    grid:
+      - parallel: {model: {step_rule: euler}}
+        usual: {model: {step_rule: lie-trotter}}
+      - 6x1: {model: {intervals: 6, steps: 1}}
+        1x6: {model: {intervals: 1, steps: 6}}
+    baseline: usual-6x1
+    claims:
+      - claim: The parallel layer is better than the usual one.
+        better: parallel-6x1
+        than: usual-6x1
+        equal: [parameters, field evaluations]
+        relevant: 0.005
+
+Variants are the product of the mappings under ``grid``, with joined names, and those under ``variants``. A run is a
+setting's options with a variant's laid over them and a seed. ``swaps`` names other solvers to measure each trained
+model with: ``step_rule``, ``refine``, ``tolerance``.
+
+A file is checked whole when it is read: names, types, claims, swaps, data, and that each run is one that can be.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from odelib.data import DATA_SETS, IMAGE_SETS, is_own
+from odelib.names import choose
+from odelib.solvers import step_rule
+from odelib.studies.study import EQUAL, METRICS, Claim, Setting, Study
+from odelib.training.config import TrainConfig
+from odelib.training.options import YamlFile, check_options, merge, typed
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study's YAML file, and check all of it.
+
+    Raises:
+        ValueError: A name is unknown or would leave the study's folder, a value is of the wrong type or out of range,
+            two variants have one name, or a run is none that can be; the sentence gives the line and the nearest name.
+        OSError: The file cannot be read.
+    """
+    file = YamlFile(path)
+    values = file.values
+    for name in values:
+        with file.place(name):
+            choose(name, ("title", "settings", "grid", "variants", "swaps", "baseline", "claims"), "entry of a study")
+    variants = _variants(file)
+    settings = {name: _setting(file, name) for name in _mapping(file, "settings")}
+    for name in settings:
+        with file.place("settings", name):
+            _check_name(name, "setting")
+    with file.place("settings"):
+        if not settings or not variants:
+            raise ValueError("a study needs at least one entry under settings and one under grid or variants")
+    for data in {setting.options.get("data", TrainConfig.data) for setting in settings.values()}:
+        _check_variants(file, data)
+    baseline = values.get("baseline")
+    if baseline is not None:
+        with file.place("baseline"):
+            choose(str(baseline), variants, "variant")
+    claims = tuple(_claim(file, i, variants, settings) for i in range(len(_list(file, "claims"))))
+    title = str(values.get("title", Path(path).stem))
+    study = Study(title, settings, variants, claims, None if baseline is None else str(baseline), _swaps(file))
+    _check_runs(study, Path(path))
+    return study
+
+
+def _check_name(name: str, what: str) -> None:
+    """Refuse a name that is no plain name of a folder, on any system."""
+    if not name.strip() or name != name.strip() or len(name) > 100 or name.startswith("."):
+        raise ValueError(f"the {what} is named {name!r}: give it a name of 1 to 100 characters that begins with no dot")
+    strange = next((sign for sign in name if sign in '/\\:*?"<>|' or not sign.isprintable()), None)
+    if strange is not None:
+        raise ValueError(f"the {what} {name!r} has a {strange!r} in its name, which is a folder's too: leave it out")
+
+
+def _check_runs(study: Study, path: Path) -> None:
+    """Refuse what would fail once it is run, as far as that can be known before."""
+    for where, setting in study.settings.items():
+        for variant in study.variants:
+            options = merge(setting.options, study.variants[variant], {"seed": setting.seeds[0]})
+            try:
+                checked = check_options(options)
+                config = TrainConfig.from_dict(checked, _sizes(checked))
+                if config.data not in DATA_SETS and is_own(config.data) and not Path(config.data).exists():
+                    raise ValueError(f"there is no {config.data}: check the path of the data")
+                images = config.data in IMAGE_SETS
+                if setting.metric.startswith("validation") and images and not config.validation:
+                    raise ValueError(
+                        f"the metric is {setting.metric}, but no training image is kept for validation: say which "
+                        "share, as in `validation: 0.2`"
+                    )
+                if setting.metric == "bleu" and config.data != "multi30k":
+                    raise ValueError(
+                        f"the metric is bleu, but {config.data} has no translations: choose another metric"
+                    )
+            except ValueError as error:
+                raise ValueError(f"{path}: {where}/{variant}: {error}") from error
+
+
+def _sizes(options: Mapping[str, Any]) -> dict[str, int]:
+    """What the data ask of the model, where that is known without loading them."""
+    data = str(options.get("data", TrainConfig.data))
+    if data in DATA_SETS:
+        return dict(DATA_SETS[data].model_sizes)
+    if not is_own(data):
+        choose(data, DATA_SETS, "data set")
+    return {}
+
+
+def _mapping(file: YamlFile, *at: str) -> dict[str, Any]:
+    value: Any = file.values
+    for key in at:
+        value = value[int(key)] if isinstance(value, list) else value.get(key)
+        if value is None:
+            return {}
+    with file.place(*at):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{at[-1]} is {value!r}, expected entries as `name: value`")
+    return {str(name): entry for name, entry in value.items()}
+
+
+def _list(file: YamlFile, name: str) -> list[Any]:
+    value = file.values.get(name)
+    with file.place(name):
+        if value is not None and not isinstance(value, list):
+            raise ValueError(f"{name} is {value!r}, expected a list, each entry after a dash")
+    return value or []
+
+
+def _places(file: YamlFile) -> list[tuple[str, ...]]:
+    """Where variants are described."""
+    return [("grid", str(i)) for i in range(len(_list(file, "grid")))] + [("variants",)]
+
+
+def _variants(file: YamlFile) -> dict[str, dict[str, Any]]:
+    for at in _places(file):
+        for name in _mapping(file, *at):
+            _mapping(file, *at, name)  # refuses what is none
+            with file.place(*at, name):
+                _check_name(name, "variant")
+    factors = [_mapping(file, *at) for at in _places(file) if at[0] == "grid"]
+    named = [
+        ("-".join(name for name, _ in chosen), merge(*(options or {} for _, options in chosen)))
+        for chosen in (product(*(factor.items() for factor in factors)) if factors else ())
+    ]
+    named += [(name, options or {}) for name, options in _mapping(file, "variants").items()]
+    seen: dict[str, str] = {}
+    for name, _ in named:
+        if name.casefold() in seen:
+            with file.place("grid" if factors else "variants"):
+                raise ValueError(
+                    f"two variants are named {name!r}"
+                    + (f" and {seen[name.casefold()]!r}" if seen[name.casefold()] != name else "")
+                    + ", and a name is a folder: give each a name of its own"
+                )
+        seen[name.casefold()] = name
+    return dict(named)
+
+
+def _check_variants(file: YamlFile, data: str) -> None:
+    for at in _places(file):
+        for name in _mapping(file, *at):
+            options = {"data": data, **_mapping(file, *at, name)}
+            check_options(options, lambda *key, at=at, name=name: file.place(*at, name, *key))
+
+
+def _setting(file: YamlFile, name: str) -> Setting:
+    at = ("settings", name)
+    entry = _mapping(file, *at)
+    for key in entry:
+        with file.place(*at, key):
+            choose(key, ("options", "seeds", "metric"), "entry of a setting")
+    options = check_options(_mapping(file, *at, "options"), lambda *key: file.place(*at, "options", *key))
+    with file.place(*at, "options", "data"):
+        _sizes(options)
+    with file.place(*at, "metric"):
+        metric = choose(str(entry.get("metric", "test_accuracy")), METRICS, "metric")
+    with file.place(*at, "seeds"):
+        return Setting(options, _seeds(entry.get("seeds", 5)), metric)
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    seeds = range(value) if type(value) is int else value
+    if isinstance(seeds, str) or not isinstance(seeds, Sequence) or not seeds:
+        raise ValueError(f"seeds is {value!r}, expected how many, such as 5, or a list of different ones")
+    numbers = tuple(typed(seed, int, "seed") for seed in seeds)
+    if len(set(numbers)) < len(numbers) or min(numbers) < 0:
+        raise ValueError(f"seeds is {value!r}, expected how many, such as 5, or a list of different ones of at least 0")
+    return numbers
+
+
+def _swaps(file: YamlFile) -> dict[str, dict[str, Any]]:
+    hints = {"step_rule": str, "refine": int, "tolerance": float}
+    swaps = {}
+    for name in _mapping(file, "swaps"):
+        entry = _mapping(file, "swaps", name)
+        for key, value in entry.items():
+            with file.place("swaps", name, key):
+                entry[key] = typed(value, hints[choose(key, hints, "option of a swap")], key)
+        with file.place("swaps", name):
+            _check_swap(entry)
+        swaps[name] = entry
+    return swaps
+
+
+def _check_swap(entry: Mapping[str, Any]) -> None:
+    rule = step_rule(entry.get("step_rule", "tsit5"))
+    refine, tolerance = entry.get("refine", 1), entry.get("tolerance")
+    if refine < 1:
+        raise ValueError(f"refine is {refine}, expected at least 1")
+    if tolerance is None:
+        return
+    if not tolerance > 0 or refine != 1:
+        raise ValueError(f"tolerance is {tolerance:g} and refine is {refine}: give one of the two, and greater than 0")
+    if "step_rule" in entry and rule.error_order is None:
+        raise ValueError(
+            f"the step rule {entry['step_rule']!r} estimates no error by which steps could be chosen: take an embedded "
+            "pair such as 'dopri5', 'tsit5' or 'bosh3', or leave the tolerance out"
+        )
+
+
+def _claim(file: YamlFile, number: int, variants: Mapping[str, Any], settings: Mapping[str, Setting]) -> Claim:
+    at = ("claims", str(number))
+    entry = _mapping(file, *at)
+    with file.place(*at):
+        for key in entry:
+            choose(key, ("claim", "better", "than", "settings", "equal", "relevant"), "entry of a claim")
+        for key in ("claim", "better", "than"):
+            if key not in entry:
+                raise ValueError(f"the claim has no entry {key!r}: a claim needs claim, better and than")
+        for key in ("better", "than"):
+            choose(str(entry[key]), variants, "variant")
+        if entry["better"] == entry["than"]:
+            raise ValueError(f"the claim compares {entry['better']} with itself: name another variant")
+        for key in ("settings", "equal"):
+            if not isinstance(entry.get(key, []), list):
+                raise ValueError(f"{key} is {entry[key]!r}, expected a list, such as [{entry[key]}]")
+        where = tuple(choose(str(name), settings, "setting") for name in entry.get("settings", settings))
+        equal = tuple(choose(str(name), EQUAL, "thing to hold equal") for name in entry.get("equal", ()))
+        relevant = typed(entry.get("relevant", 0.0), float, "relevant")
+        if not 0.0 <= relevant < float("inf"):
+            raise ValueError(f"relevant is {relevant}, expected a difference of at least 0")
+    return Claim(str(entry["claim"]), str(entry["better"]), str(entry["than"]), where, equal, relevant)
