@@ -103,16 +103,18 @@ nightly: $(SETUP)  ## other seeds, the oldest torch, newer Pythons
 nightly-seeds: $(SETUP)
 	ODELIB_TEST_SEED=$(SEED) $(PYTEST) --hypothesis-seed $(SEED) tests/solvers tests/layers tests/models tests/analysis
 
-# Each in an environment of its own, which stays for the next night.
+# Each in an environment of its own, which stays for the next night. PY would be taken in its place, and nothing tested.
+OWN = $(if $(SETUP),,$(error the checks of the night make environments of their own: leave PY out))
+
 nightly-oldest: _build/oldest.txt
-	@$(MAKE) units VENV=.venv-oldest PINS=$<
+	@$(OWN)$(MAKE) units VENV=.venv-oldest PINS=$<
 
 _build/oldest.txt: constraints.txt pyproject.toml
 	@mkdir -p _build
 	@sed -e 's/^torch==.*/torch==2.6.0/' -e 's/^torchvision==.*/torchvision==0.21.0/' $< > $@
 
 nightly-python-%:
-	@python=$$(python$* -c 'import sys; print(sys.executable)' 2>/dev/null || ls "$$(pyenv root)"/versions/$*.*/bin/python | tail -n 1); \
+	@$(OWN)python=$$(python$* -c 'import sys; print(sys.executable)' 2>/dev/null || ls "$$(pyenv root)"/versions/$*.*/bin/python | tail -n 1); \
 	$(MAKE) units VENV=.venv-$* PYTHON="$$python"
 
 execute: $(SETUP)  ## for authors: execute the chapters in place, or one: make execute CHAPTERS=book/...

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -93,6 +94,35 @@ def test_binder_makes_the_python_that_is_asked_for(path):
     (pip,) = (entry["pip"] for entry in environment if isinstance(entry, dict))
     paths = [ROOT / path / ".." / re.sub(r"\[.*\]", "", line.split()[1]) for line in pip if "://" not in line]
     assert [found.resolve() for found in paths] == [ROOT / "constraints.txt", ROOT]
+
+
+def planned(*arguments):
+    """What make would do; a make that runs these tests, and its options, do not count."""
+    around = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "PY")}
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, env=around, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda path: path.stem)
+def test_workflows_call_targets_and_files_that_exist(path):
+    jobs = yaml.safe_load(path.read_text())["jobs"].values()
+    commands = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    matrices = [job["strategy"]["matrix"] for job in jobs if "strategy" in job]
+    targets = {name for matrix in matrices for name in (*matrix["make"], *(row["make"] for row in matrix["include"]))}
+    targets |= {name for command in commands for name in re.findall(r"\bmake ([a-z][\w.-]*)", command)}
+    made = planned(*targets)
+    assert made.returncode == 0, made.stderr
+    named = {name for command in commands for name in re.findall(r"(?:^|\s)((?:\.ci|book)/[\w./-]+)", command)}
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_checks_of_the_night_are_in_environments_of_their_own():
+    plan = planned("nightly").stdout
+    assert {f".venv{name}/bin/python -m pytest" for name in ("", "-oldest", "-3.12", "-3.13")} <= set(
+        re.findall(r"\S+ -m pytest", plan)
+    )
+    refused = planned("nightly", "PY=python")
+    assert refused.returncode == 2
+    assert "leave PY out" in refused.stderr
 
 
 def test_layout():

@@ -1,6 +1,6 @@
 """Download one file: resumed when cut, verified, and put in its place whole or not at all.
 
-torchvision's and torch.hub's downloads are verified and whole, but begin again when the connection breaks.
+The downloads of torchvision, torch.hub and pooch are verified and whole, but begin again when the connection breaks.
 """
 
 import hashlib
