@@ -4,6 +4,9 @@ Both train the same model, from the same start, on the same batches (cut, shuffl
 same optimiser and learning rates; each round is one epoch of either, in turns. What `odelib train` adds are metrics, a
 look for NaN, the progress bar, the lock and the checkpoint. Prints images per second of the training itself, and the
 seconds of the whole epoch with measuring and saving; and checks that both end with the same weights.
+
+`--batches` trains nothing and prints what it takes to cut, shuffle and augment the batches of a preset, in one thread;
+of cifar100-deit-ti the bound is 0.03 ms per image.
 """
 
 import argparse
@@ -69,17 +72,32 @@ def same(ours: nn.Module, theirs: nn.Module) -> float:
     return max(float((a - b).detach().abs().max()) for a, b in pairs)
 
 
+def batches(prepared: Prepared, rounds: int) -> float:
+    """Return the milliseconds that one image takes until its batch is ready, in the fastest of several epochs."""
+    seconds = []
+    for epoch in range(rounds):
+        begin = time.process_time()
+        for _ in prepared.task.epoch(epoch):
+            pass
+        seconds.append(time.process_time() - begin)
+    return 1e3 * min(seconds) / prepared.task.count
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=tuple(PRESETS), default="fashion-micro", help="the recipe")
     parser.add_argument("--rounds", type=int, default=7, help="epochs of either")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads")
     parser.add_argument("--quick", action="store_true", help="one small round: that it runs, no measurement")
+    parser.add_argument("--batches", action="store_true", help="only what it takes to make the batches, in one thread")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1 if options.batches else options.threads)
     changes = {"epochs": 1, "warmup_epochs": 0.5, "device": "cpu", "precision": "float32"}
     small = {"train_images": 256} if options.quick else {}
     prepared = prepare(merge(preset(options.preset), changes, small), CPU)
+    if options.batches:
+        print(f"{options.preset}: {batches(prepared, options.rounds):.4f} ms for each of the {prepared.task.unit}")
+        return 0
     ours, hand = [], []
     with tempfile.TemporaryDirectory() as folder:
         for n in range(-1, 1 if options.quick else options.rounds):

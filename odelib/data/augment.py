@@ -1,5 +1,6 @@
 """Light augmentation of image batches, on the device on which the images are."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Num, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,22 +49,28 @@ def augment(
         raise ValueError(f"shift must be 0 or a positive number of pixels, got {shift}")
     if generator.device.type != "cpu":
         raise ValueError(f"generator must be a CPU generator, got one on {generator.device}")
-    batch, _, height, width = images.shape
     device = images.device
-    drawn = batch if rows is None else rows.of
+    drawn = len(images) if rows is None else rows.of
     offsets = torch.randint(-shift, shift + 1, (2, drawn, 1), generator=generator)
     mirrored = torch.rand(drawn, 1, generator=generator) < 0.5
     if rows is not None:
         offsets, mirrored = offsets[:, rows.chosen], mirrored[rows.chosen]
-    if flip:
-        at = torch.from_numpy(np.flatnonzero(mirrored.numpy())).to(device)
-        images = images.index_copy(0, at, images.index_select(0, at).flip(-1))
-    if not shift:
-        return images.clone()
-    # All translations of an image are windows of it within a border of zeros; of each image one is copied.
-    windows = F.pad(images, [shift] * 4).unfold(2, height, 1).unfold(3, width, 1)
-    places = (shift - offsets[:, :, 0]).to(device)
-    return windows[torch.arange(batch, device=device), :, places[0], places[1]]
+    at = torch.from_numpy(np.flatnonzero(mirrored.numpy())) if flip else torch.empty(0, dtype=torch.int64)
+    which = torch.arange(len(images)).index_copy(0, at, len(images) + torch.arange(len(at)))
+    # A translation is a window of the image within a border of zeros. What begins in memory with the window's first
+    # pixel, and is as long as an image with its border, has the window in its upper left corner: so one piece of
+    # memory is copied for each image, and not one for each line.
+    count, (channels, height, width) = len(images) + len(at), images.shape[1:]
+    size = channels, height + 2 * shift, width + 2 * shift
+    length = math.prod(size)
+    memory = images.new_zeros(count * length + 2 * shift * (size[2] + 1))
+    inner = memory[: count * length].view(count, *size)[..., shift : shift + height, shift : shift + width]
+    inner[: len(images)] = images
+    inner[len(images) :] = images.index_select(0, at.to(device)).flip(-1)
+    places = shift - offsets[:, :, 0]
+    begins = which * length + places[0] * size[2] + places[1]
+    pieces = memory.unfold(0, length, 1).index_select(0, begins.to(device)).view(-1, *size)
+    return pieces[..., :height, :width].contiguous()
 
 
 def normalise(

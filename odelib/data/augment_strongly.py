@@ -1,7 +1,7 @@
 """Strong augmentation, as recipes for small data sets use it: RandAugment, random erasing, mixup and CutMix.
 
 All that is random is drawn on the CPU, for a whole batch at once, and so is known without asking the device; the images
-are changed there, those that undergo the same operation together. Nothing is read back.
+are changed there. Nothing is read back.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from odelib.data.augment import Rows
-from odelib.data.operations import LEVELS, OPERATIONS, Operation, warp
+from odelib.data.operations import LEVELS, OPERATIONS, apply
 
 MAGNITUDE_STD = 0.5
 APPLIED = 0.5
@@ -55,29 +55,7 @@ def rand_augment(
         chosen, applied, level, sign = (draw[:, rows.chosen] for draw in (chosen, applied, level, sign))
     grey = [255.0 * value for value in fill or (0.5,) * images.shape[1]]
     colour = torch.tensor(grey, dtype=torch.float32).to(images.device)[:, None, None]
-    images = images.clone()
-    for layer in range(2):
-        _apply(images, chosen[layer].where(applied[layer], -1), level[layer], sign[layer], colour)
-    return images
-
-
-def _apply(images: Tensor, chosen: Tensor, level: Tensor, sign: Tensor, colour: Tensor) -> None:
-    """Apply to each image, in place, the operation of its number, or none for -1."""
-    height, width = images.shape[-2:]
-    warped, maps = [], []
-    for number, operation in enumerate(OPERATIONS.values()):
-        places = _places(chosen == number)
-        if not len(places):
-            continue
-        if operation.kind is Operation.WARP:  # all of them are one call
-            warped.append(places)
-            maps.append(operation.of(level[places] * sign[places], height, width))
-            continue
-        at = places.to(images.device)
-        images.index_copy_(0, at, operation.apply(images.index_select(0, at), level[places], sign[places]))
-    if warped:
-        at = torch.cat(warped).to(images.device)
-        images.index_copy_(0, at, warp(images.index_select(0, at), torch.cat(maps), colour))
+    return apply(images, chosen.where(applied, -1), level, sign, colour)
 
 
 def erase(
@@ -92,7 +70,7 @@ def erase(
     The rectangle has 2 to 33 % of the image's area and an aspect ratio of 0.3 to 3.3, as in timm.
 
     Args:
-        images: Normalised images, so that noise of mean 0 and variance 1 is like them.
+        images: Normalised images, so that noise of mean 0 and variance 1 is like them; they are overwritten.
         probability: Share of the images that lose a rectangle.
         generator: A CPU generator; it advances by the draws of the whole batch.
         rows: Which rows of a batch the images are. None: all.
@@ -127,7 +105,7 @@ def erase(
     )[:, None, None, :]
     at = places.to(device)
     part = images.index_select(0, at).masked_scatter_(inside, noise.to(device, images.dtype))
-    return images.index_copy(0, at, part)
+    return images.index_copy_(0, at, part)
 
 
 def mix(
@@ -146,7 +124,7 @@ def mix(
     the one before, and for the first one the last.
 
     Args:
-        images: Normalised images.
+        images: Normalised images; they may be overwritten.
         labels: Their classes.
         classes: Number of classes.
         mixup: Parameter a of mixup; 0: no mixup.
@@ -164,20 +142,21 @@ def mix(
     draws = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
     cut = cutmix > 0 and (mixup <= 0 or draws.random() < 0.5)
     own = float(draws.beta(cutmix, cutmix) if cut else draws.beta(mixup, mixup))
-    others = images.roll(1, 0)
     if cut:
         height, width = images.shape[-2:]
         side = math.sqrt(1.0 - own)
         centre, half = draws.integers(0, (height, width)), (int(side * height) // 2, int(side * width) // 2)
         top, bottom = max(int(centre[0]) - half[0], 0), min(int(centre[0]) + half[0], height)
         left, right = max(int(centre[1]) - half[1], 0), min(int(centre[1]) + half[1], width)
-        images = images.clone()
-        images[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+        mixed = images
+        mixed[..., top:bottom, left:right] = images[..., top:bottom, left:right].roll(1, 0)
         own = 1.0 - (bottom - top) * (right - left) / (height * width)
     else:
-        images = torch.lerp(others, images, own)
+        mixed = images * own
+        mixed[1:].add_(images[:-1], alpha=1.0 - own)
+        mixed[0].add_(images[-1], alpha=1.0 - own)
     shares = F.one_hot(labels, classes).to(images.dtype)
-    return images, torch.lerp(shares.roll(1, 0), shares, own)
+    return mixed, torch.lerp(shares.roll(1, 0), shares, own)
 
 
 def _places(wanted: Tensor) -> Int64[Tensor, " places"]:

@@ -1,16 +1,15 @@
 """The fifteen operations of RandAugment, on batches of raw pixels, with the strengths that timm gives them (``inc1``).
 
-Each takes pixels uint8 (batch, channels, height, width), a level in [0, 1] for each image and a side, 1 or -1. The
-numbers are those of Pillow's operations on 8 bits, to rounding.
+The numbers are those of Pillow's operations on 8 bits, to rounding. Six put a new value for each old one; four move a
+picture away from a poorer one, or towards it; five move its pixels. Within one of the latter two kinds images differ in
+no more than the poorer picture or the map of places, and go the rest of the way together.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
 from types import MappingProxyType
 
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,33 +20,59 @@ LEVELS = 10.0
 """The largest magnitude; a level is a magnitude in units of it."""
 
 
-class Operation(Enum):
-    """How an operation works."""
+def apply(
+    images: Pixels,
+    chosen: Int64[Tensor, "layers batch"],
+    level: Float32[Tensor, "layers batch"],
+    side: Float32[Tensor, "layers batch"],
+    fill: Float32[Tensor, "channels 1 1"],
+) -> Pixels:
+    """Apply operations to images, in each layer one to each image, or none.
 
-    WARP = auto()
-    """By an affine map of places, float (batch, 2, 3), as `warp` takes it."""
-    TABLE = auto()
-    """By a table of 256 new values for each channel."""
-    BLEND = auto()
-    """By moving away from, or towards, a poorer picture."""
+    Args:
+        images: Raw pixels.
+        chosen: The place of the operation in ``OPERATIONS``; -1: none. On the CPU, as the next two.
+        level: How strong it is, in [0, 1].
+        side: 1 or -1: in which direction, where it has two.
+        fill: The colour of what enters at the border, from 0 to 255.
+    """
+    signed, now = level * side, torch.arange(len(images))
+    for layer in range(len(chosen)):
+        order = chosen[layer].argsort(stable=True)  # images of one operation side by side, so that a part is a slice
+        images, now = images.index_select(0, order.to(images.device)), now[order]
+        chosen, level, signed = chosen[:, order], level[:, order], signed[:, order]
+        first, *sizes = torch.bincount(chosen[layer] + 1, minlength=1 + len(OPERATIONS)).tolist()
+        for change, known in ((_recolour, RECOLOURED), (_blend, POORER), (_move, MAPS)):
+            own, sizes = sizes[: len(known)], sizes[len(known) :]
+            part = slice(first, first := first + sum(own))
+            images[part] = change(images[part], level[layer, part], signed[layer, part], own, fill)
+    return images.index_select(0, now.argsort().to(images.device))
 
 
-@dataclass(frozen=True)
-class _Known:
-    kind: Operation
-    of: Callable[..., Tensor]
+def _recolour(images: Tensor, level: Tensor, signed: Tensor, sizes: list[int], fill: Tensor) -> Tensor:
+    levels = level.to(images.device)[:, None, None, None]
+    parts = zip(RECOLOURED.values(), torch.split(images, sizes), torch.split(levels, sizes), strict=True)
+    return torch.cat([of(*part) for of, *part in parts])
 
-    def apply(self, images: Pixels, level: Levels, side: Levels) -> Pixels:
-        """Apply a table or a blend."""
-        device = images.device
-        if self.kind is Operation.TABLE:
-            table = self.of(images, level.to(device)[:, None, None]).round_().clamp_(0, 255).to(torch.uint8)
-            table = table.expand(*images.shape[:2], 256)
-            return table.gather(2, images.flatten(2).long()).view_as(images)
-        # The factor 1 changes nothing; below it lies the poorer picture, at 0, and beyond it its opposite.
-        factor = (1.0 + 0.9 * level * side).clamp(min=0.1).to(device)[:, None, None, None]
-        pixels = images.float()
-        return torch.lerp(self.of(pixels), pixels, factor).round_().clamp_(0, 255).to(torch.uint8)
+
+def _blend(images: Tensor, level: Tensor, signed: Tensor, sizes: list[int], fill: Tensor) -> Tensor:
+    pixels = images.float()
+    parts = zip(POORER.values(), torch.split(pixels, sizes), strict=True)
+    poorer = torch.cat([of(own).expand_as(own) for of, own in parts])
+    # The factor 1 changes nothing; below it lies the poorer picture, at 0, and beyond it its opposite.
+    factor = (1.0 + 0.9 * signed).clamp(min=0.1).to(images.device)[:, None, None, None]
+    return _pixels(torch.lerp(poorer, pixels, factor))
+
+
+def _move(images: Tensor, level: Tensor, signed: Tensor, sizes: list[int], fill: Tensor) -> Tensor:
+    height, width = images.shape[-2:]
+    parts = zip(MAPS.values(), torch.split(signed, sizes), strict=True)
+    return warp(images, torch.cat([of(own, height, width) for of, own in parts]), fill)
+
+
+def _pixels(values: Tensor) -> Tensor:
+    """Round numbers to pixels; they are overwritten."""
+    return values.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def warp(images: Pixels, maps: Float32[Tensor, "batch 2 3"], fill: Float32[Tensor, "channels 1 1"]) -> Pixels:
@@ -60,12 +85,15 @@ def warp(images: Pixels, maps: Float32[Tensor, "batch 2 3"], fill: Float32[Tenso
     """
     height, width = images.shape[-2:]
     # grid_sample counts places from -1 to 1.
-    scale = torch.tensor([2.0 / width, 2.0 / height])[:, None]
-    back = torch.tensor([[width / 2, 0.0, width / 2], [0.0, height / 2, height / 2], [0.0, 0.0, 1.0]])
-    theta = scale * (maps @ back) - torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
-    grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
-    shown = F.grid_sample(images.float().sub_(fill), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return shown.add_(fill).round_().clamp_(0, 255).to(torch.uint8)
+    maps = maps * torch.tensor([2.0 / width, 2.0 / height])[:, None] - torch.tensor([0.0, 0.0, 1.0])
+    across, down, shift = maps.to(images.device)[..., None, None].unbind(2)
+    columns, lines = (torch.arange(n, dtype=torch.float32, device=images.device) + 0.5 for n in (width, height))
+    grid = across * columns + (down * lines[:, None] + shift)  # (batch, 2, height, width)
+    moved = F.grid_sample(images.float().sub_(fill), grid.permute(0, 2, 3, 1), align_corners=False)
+    return _pixels(moved.add_(fill))
+
+
+# Maps: float (batch, 2, 3), by the signed levels, (batch,).
 
 
 def _rotate(signed: Tensor, height: int, width: int) -> Tensor:
@@ -83,54 +111,51 @@ def _moved(row: int, column: int, strength: float, side: int | None = None) -> C
     return of
 
 
-# Tables: float (batch, channels or 1, 256).
-
-
-def _steps(images: Tensor) -> Tensor:
-    return torch.arange(256, dtype=torch.float32, device=images.device)
+# Other colours: pixels by the pixels and the levels, float (batch, 1, 1, 1).
 
 
 def _auto_contrast(images: Tensor, level: Tensor) -> Tensor:
     flat = images.flatten(2)
     low, high = flat.amin(2, keepdim=True).double(), flat.amax(2, keepdim=True).double()
     scale = torch.full_like(low, 255.0) / (high - low).clamp(min=1.0)  # 255.0 / x would be 255.0 * (1 / x)
-    stretched = (_steps(images) * scale - low * scale).floor().float()  # as Pillow, which cuts off
-    return torch.where(high > low, stretched, _steps(images))
+    values = torch.arange(256, dtype=torch.float64, device=images.device)
+    table = (values * scale - low * scale).floor()  # as Pillow, which cuts off
+    return _look_up(torch.where(high > low, table, values), flat.long()).view_as(images)
 
 
 def _equalize(images: Tensor, level: Tensor) -> Tensor:
-    batch, channels = images.shape[:2]
     flat = images.flatten(2).long()
-    counts = torch.zeros(batch, channels, 256, dtype=torch.int64, device=images.device)
-    counts.scatter_add_(2, flat, torch.ones_like(flat))
+    counts = torch.zeros(*flat.shape[:2], 256, device=images.device)  # in float32, which divides faster
+    counts.scatter_add_(2, flat, torch.ones(1, device=images.device).expand_as(flat))
     last = counts.gather(2, flat.amax(2, keepdim=True))
-    step = (flat.shape[2] - last) // 255
-    before = counts.cumsum(2) - counts
-    table = ((step // 2 + before) // step.clamp(min=1)).float()
-    return torch.where(step > 0, table, _steps(images))
+    step = ((flat.shape[2] - last) / 255).floor_()
+    table = ((step / 2).floor_() + counts.cumsum(2) - counts).div_(step.clamp(min=1)).floor_()
+    return _look_up(torch.where(step > 0, table, torch.arange(256.0, device=images.device)), flat).view_as(images)
+
+
+def _look_up(table: Tensor, places: Tensor) -> Tensor:
+    return table.clamp_(0, 255).to(torch.uint8).gather(2, places)
 
 
 def _invert(images: Tensor, level: Tensor) -> Tensor:
-    return 255.0 - _steps(images).expand(len(images), 1, 256)
+    return 255 - images
 
 
 def _posterize(images: Tensor, level: Tensor) -> Tensor:
     kept = 4.0 - (4.0 * level).floor()  # bits
-    width = torch.exp2(8.0 - kept)
-    return (_steps(images) / width).floor() * width
+    return images & (256.0 - torch.exp2(8.0 - kept)).to(torch.uint8)
 
 
 def _solarize(images: Tensor, level: Tensor) -> Tensor:
-    steps = _steps(images)
-    return torch.where(steps < 256.0 - (256.0 * level).floor(), steps, 255.0 - steps)
+    return torch.where(images < 256.0 - (256.0 * level).floor(), images, 255 - images)
 
 
 def _solarize_add(images: Tensor, level: Tensor) -> Tensor:
-    steps = _steps(images)
-    return torch.where(steps < 128.0, (steps + (110.0 * level).floor().clamp(max=128.0)).clamp(max=255.0), steps)
+    more = (110.0 * level).floor().to(torch.uint8)
+    return torch.where(images < 128, images + more, images)
 
 
-# The poorer pictures that a blend moves from: float, of the images' shape or one that stretches to it.
+# Poorer pictures: float, of the images' shape or one that stretches to it.
 
 
 def _grey(pixels: Tensor) -> Tensor:
@@ -145,29 +170,34 @@ def _flat(pixels: Tensor) -> Tensor:
 
 
 def _smooth(pixels: Tensor) -> Tensor:
-    around = 9.0 * F.avg_pool2d(pixels, 3, stride=1)
+    lines = pixels[..., :-2, :] + pixels[..., 1:-1, :] + pixels[..., 2:, :]
+    around = lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:]  # a pooling takes far longer
     poorer = pixels.clone()
     poorer[..., 1:-1, 1:-1] = (around + 4.0 * pixels[..., 1:-1, 1:-1]) / 13.0
     return poorer.round_()
 
 
-OPERATIONS: Mapping[str, _Known] = MappingProxyType(
+RECOLOURED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
     {
-        "auto contrast": _Known(Operation.TABLE, _auto_contrast),
-        "equalize": _Known(Operation.TABLE, _equalize),
-        "invert": _Known(Operation.TABLE, _invert),
-        "rotate": _Known(Operation.WARP, _rotate),
-        "posterize": _Known(Operation.TABLE, _posterize),
-        "solarize": _Known(Operation.TABLE, _solarize),
-        "solarize add": _Known(Operation.TABLE, _solarize_add),
-        "colour": _Known(Operation.BLEND, _grey),
-        "contrast": _Known(Operation.BLEND, _flat),
-        "brightness": _Known(Operation.BLEND, torch.zeros_like),
-        "sharpness": _Known(Operation.BLEND, _smooth),
-        "shear x": _Known(Operation.WARP, _moved(0, 1, 0.3)),
-        "shear y": _Known(Operation.WARP, _moved(1, 0, 0.3)),
-        "translate x": _Known(Operation.WARP, _moved(0, 2, 0.45, side=1)),
-        "translate y": _Known(Operation.WARP, _moved(1, 2, 0.45, side=0)),
+        "auto contrast": _auto_contrast,
+        "equalize": _equalize,
+        "invert": _invert,
+        "posterize": _posterize,
+        "solarize": _solarize,
+        "solarize add": _solarize_add,
     }
 )
-"""The operations by name, in timm's order."""
+POORER: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {"colour": _grey, "contrast": _flat, "brightness": torch.zeros_like, "sharpness": _smooth}
+)
+MAPS: Mapping[str, Callable[[Tensor, int, int], Tensor]] = MappingProxyType(
+    {
+        "rotate": _rotate,
+        "shear x": _moved(0, 1, 0.3),
+        "shear y": _moved(1, 0, 0.3),
+        "translate x": _moved(0, 2, 0.45, side=1),
+        "translate y": _moved(1, 2, 0.45, side=0),
+    }
+)
+OPERATIONS = (*RECOLOURED, *POORER, *MAPS)
+"""The names of all operations."""

@@ -168,7 +168,7 @@ class TrainingSet:
     def _batch(self, chosen: Tensor, generator: torch.Generator, rows: Rows | None) -> tuple[Tensor, Tensor]:
         config = self.config
         chosen = chosen.to(self.images.device)
-        images = self.images[chosen].to(self.device, non_blocking=True)
+        images = self.images.index_select(0, chosen).to(self.device, non_blocking=True)  # faster than by brackets
         labels = self.labels[chosen].to(self.device, non_blocking=True)
         images = augment(images, shift=config.shift, flip=config.flip, generator=generator, rows=rows)
         # What is switched off draws nothing, so that the plain recipe sees the same images for ever.

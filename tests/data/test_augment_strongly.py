@@ -2,8 +2,6 @@
 
 import math
 import random
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from odelib.data import Rows, augment, erase, mix, normalise, rand_augment
 from odelib.data import augment_strongly as strongly
-from odelib.data.operations import OPERATIONS, Operation, warp
+from odelib.data.operations import MAPS, OPERATIONS, RECOLOURED, apply
 
 TIMM = {
     "auto contrast": "AutoContrast",
@@ -58,40 +56,41 @@ def by_timm(name: str, image: Tensor, magnitude: float, side: float, monkeypatch
 @pytest.mark.parametrize("magnitude", [2.0, 9.0])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_operation_is_timms(name: str, magnitude: float, side: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, operation = pictures(), OPERATIONS[name]
-    level, sides = torch.full((6,), magnitude / 10), torch.full((6,), side)
-    if operation.kind is Operation.WARP:
-        ours = warp(images, operation.of(level * sides, 32, 32), torch.full((3, 1, 1), 128.0))
-    else:
-        ours = operation.apply(images, level, sides)
+    images, chosen = pictures(), torch.full((1, 6), OPERATIONS.index(name))
+    level, sides = torch.full((1, 6), magnitude / 10), torch.full((1, 6), side)
+    ours = apply(images, chosen, level, sides, torch.full((3, 1, 1), 128.0))
     theirs = torch.stack([by_timm(name, image, magnitude, side, monkeypatch) for image in images])
     apart = (ours.int() - theirs.int()).abs()
-    if operation.kind is Operation.WARP:  # Pillow rounds places, and does not interpolate into the border
+    if name in MAPS:  # Pillow rounds places, and does not interpolate into the border
         assert apart.float().mean() < 4.0
         assert apart[..., 8:24, 8:24].float().mean() < 2.0
     else:
-        assert apart.max() <= (1 if operation.kind is Operation.BLEND else 0)
+        assert apart.max() <= (0 if name in RECOLOURED else 1)
+
+
+def test_each_image_undergoes_its_own_operation_whatever_the_others_undergo() -> None:
+    images, fill = pictures(60), torch.full((3, 1, 1), 128.0)
+    chosen = torch.randint(-1, len(OPERATIONS), (2, 60), generator=seeded())
+    draws = torch.rand(2, 60, generator=seeded()), torch.tensor([1.0, -1.0]).repeat(2, 30)
+    together = apply(images, chosen, *draws, fill)
+    for layer in range(2):  # of each image by itself, one layer after the other
+        rows = [[each[layer : layer + 1, i : i + 1] for each in (chosen, *draws)] for i in range(60)]
+        images = torch.cat([apply(images[i : i + 1], *row, fill) for i, row in enumerate(rows)])
+    assert ((together.int() - images.int()).abs() > 1).double().mean() < 1e-3  # another order of sums, and solarize
+    assert torch.equal(together[(chosen < 0).all(0)], pictures(60)[(chosen < 0).all(0)])
 
 
 def test_all_operations_occur_equally_often_and_half_of_them_are_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, int] = {}
+    seen = torch.zeros(1 + len(OPERATIONS), dtype=torch.int64)
 
-    def counted(name: str) -> Callable[..., Tensor]:
-        def apply(images: Tensor, *_: Any) -> Tensor:
-            seen[name] = seen.get(name, 0) + len(images)
-            return images
+    def counted(images: Tensor, chosen: Tensor, *_: Tensor) -> Tensor:
+        seen.add_(torch.bincount(chosen.flatten() + 1, minlength=len(seen)))
+        return images
 
-        return apply
-
-    class Counted:
-        def __init__(self, name: str) -> None:
-            self.kind, self.apply = Operation.TABLE, counted(name)
-
-    monkeypatch.setattr(strongly, "OPERATIONS", {name: Counted(name) for name in OPERATIONS})
+    monkeypatch.setattr(strongly, "apply", counted)
     rand_augment(torch.zeros(6000, 1, 2, 2, dtype=torch.uint8), 9, generator=seeded())
-    assert set(seen) == set(OPERATIONS)
-    assert sum(seen.values()) == pytest.approx(6000, rel=0.05)  # two operations, each with probability 1/2
-    assert max(seen.values()) < 1.4 * min(seen.values())
+    assert seen[1:].sum().item() == pytest.approx(6000, rel=0.05)  # two operations, each with probability 1/2
+    assert seen[1:].max() < 1.4 * seen[1:].min()
 
 
 def test_the_same_seed_gives_the_same_images_and_some_rows_are_those_of_the_batch() -> None:
@@ -139,7 +138,7 @@ def test_a_mixture_has_the_shares_that_it_says() -> None:
     images = torch.eye(8)[:, :, None, None].expand(8, 8, 10, 10)
     for options in ({"mixup": 0.8, "cutmix": 0.0}, {"mixup": 0.0, "cutmix": 1.0}):
         for seed in range(20):
-            mixed, shares = mix(images, labels, 8, **options, generator=seeded(seed))
+            mixed, shares = mix(images.clone(), labels, 8, **options, generator=seeded(seed))
             torch.testing.assert_close(mixed.mean(dim=(2, 3)), shares, atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError, match="mixup is 0 and cutmix is 0"):
         mix(images, labels, 8, mixup=0, cutmix=0, generator=seeded())
