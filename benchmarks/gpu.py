@@ -1,6 +1,6 @@
-"""All that a lent GPU is for, within 25 minutes: python benchmarks/gpu.py --out FOLDER [--only STEP ...].
+"""All that a lent GPU is for, within 20 minutes: python benchmarks/gpu.py --out FOLDER [--only STEP ...].
 
-Runs one after the other, each in a process of its own with a time limit, and goes on where one fails:
+Runs one after the other, each in a process of its own with a time limit, and goes on where one fails or is stopped:
 
     tests     the tests marked `gpu`
     solvers   the CUDA rows of benchmarks/solvers.py
@@ -9,10 +9,11 @@ Runs one after the other, each in a process of its own with a time limit, and go
     study     30 epochs on a part of CIFAR-100, shift and flip: usual, parallel, RK4
 
 FOLDER then holds results.tar.gz: what each step said, the metrics of the epoch, and the study in short (`odelib report
---keep`). A machine that runs a command for ten minutes at most takes two calls: `--only tests solvers graphs`, then
-`--only epoch study`. `--dry-run` does the same on a CPU with hardly any work in it, to see that all of it runs. The
-images travel packed: `--pack FOLDER` writes a part of CIFAR-100 (100 training and 20 test images of each class, 37 MB)
-in the original format, for `--data` there.
+--keep`), as far as its runs are done. A machine that runs a command for ten minutes at most takes two calls, with a
+folder each: `--only tests solvers graphs`, then `--only epoch study`. `--dry-run` does the same on a CPU with hardly
+any work in it, to see that all of it runs. The images travel packed: `--pack FOLDER` writes a part of CIFAR-100 (100
+training and 20 test images of each class, 37 MB; with the repository below 60) in the original format, for `--data`
+there.
 """
 
 import argparse
@@ -40,7 +41,7 @@ settings:
       data: cifar100
       epochs: {epochs}
       batch_size: 256
-      warmup_epochs: 1
+      warmup_epochs: {warmup}
       shift: 4
       flip: true
       checkpoint_every: 30
@@ -56,26 +57,25 @@ baseline: usual
 """
 
 
-def steps(out: Path, dry: bool) -> dict[str, tuple[int, list[list[str]]]]:
-    """Name of each step, its limit in seconds, and its commands."""
+def steps(out: Path, dry: bool) -> dict[str, tuple[int, list[str], list[list[str]]]]:
+    """Name of each step, its limit in seconds, its command, and what is to be done then, whether it was done or not."""
     python, device = sys.executable, "cpu" if dry else "cuda"
     odelib = [python, "-m", "odelib"]
-    sizes = {"epochs": 1, "images": 60, "dim": 12, "depth": 1, "seeds": 1} if dry else {}
-    full = {"epochs": 30, "images": 10_000, "dim": 192, "depth": 12, "seeds": 3}
-    (out / "study.yaml").write_text(STUDY.format(device=device, **{**full, **sizes}), encoding="utf-8")
+    full = {"epochs": 30, "warmup": 1, "images": 10_000, "dim": 192, "depth": 12, "seeds": 3}
+    sizes = {"epochs": 1, "warmup": 0, "images": 60, "dim": 12, "depth": 1, "seeds": 1} if dry else full
+    (out / "study.yaml").write_text(STUDY.format(device=device, **sizes), encoding="utf-8")
     tiny = "--dim 12 --intervals 1 --train-images 60 --batch-size 30 --average 0.5".split() if dry else []
     epoch = ["--preset", "cifar100-deit-ti", "--epochs", "1", "--warmup-epochs", "0", "--device", device, *tiny]
-    tests = [python, "-m", "pytest", "-q", "-m", "gpu", *(["--collect-only", "tests/data"] if dry else ["tests"])]
     solvers = [python, "benchmarks/solvers.py", "--device", device, "--quick"]
     return {
-        "tests": (360, [tests]),
-        "solvers": (240, [[*solvers, "--only", "reads"] if dry else solvers]),
-        "graphs": (180, [[python, "benchmarks/gpu.py", "--graphs", *(["--dry-run"] if dry else [])]]),
-        "epoch": (240, [[*odelib, "train", *epoch, "--out", str(out / "epoch")]]),
+        "tests": (260, [python, "-m", "pytest", "-q", "-m", "gpu", *(["--collect-only"] if dry else []), "tests"], []),
+        "solvers": (200, [*solvers, "--only", "reads"] if dry else solvers, []),
+        "graphs": (120, [python, "benchmarks/gpu.py", "--graphs", *(["--dry-run"] if dry else [])], []),
+        "epoch": (120, [*odelib, "train", *epoch, "--out", str(out / "epoch")], []),
         "study": (
-            480,
+            440,
+            [*odelib, "study", str(out / "study.yaml"), "--out", str(out / "study"), "--workers", "1"],
             [
-                [*odelib, "study", str(out / "study.yaml"), "--out", str(out / "study"), "--workers", "1"],
                 [*odelib, "report", str(out / "study"), "--keep", str(out / "kept")],
                 [*odelib, "report", str(out / "kept")],
             ],
@@ -90,15 +90,15 @@ def run(out: Path, data: Path | None, only: list[str], dry: bool) -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        for name, (limit, commands) in steps(work, dry).items():
+        for name, (limit, command, then) in steps(work, dry).items():
             if only and name not in only:
                 continue
             begin = time.perf_counter()
             with open(work / f"{name}.txt", "w", encoding="utf-8") as log:
-                code = call(commands, limit, surroundings, log)
-            failed += code != 0
+                codes = [call(command, limit, surroundings, log), *(call(each, 15, surroundings, log) for each in then)]
+            failed += any(codes)
             seconds = time.perf_counter() - begin
-            print(f"{name}: {'done' if code == 0 else f'exit code {code}'} in {seconds:.0f} s", flush=True)
+            print(f"{name}: {f'exit codes {codes}' if any(codes) else 'done'} in {seconds:.0f} s", flush=True)
         with tarfile.open(out / "results.tar.gz", "w:gz") as archive:
             for path in (*work.glob("*.txt"), work / "kept", work / "epoch" / "metrics.jsonl"):
                 if path.exists():
@@ -106,19 +106,14 @@ def run(out: Path, data: Path | None, only: list[str], dry: bool) -> int:
     return failed
 
 
-def call(commands: list[list[str]], limit: float, surroundings: dict[str, str], log: TextIO) -> int:
-    """Run commands one after the other, within a limit in seconds; return the first exit code that is not 0."""
-    end = time.monotonic() + limit
-    for command in commands:
-        how = {"cwd": ROOT, "env": surroundings, "stdout": log, "stderr": subprocess.STDOUT}
-        try:
-            done = subprocess.run(command, timeout=max(end - time.monotonic(), 1), check=False, **how)
-        except subprocess.TimeoutExpired:
-            log.write(f"\nstopped after {limit} seconds\n")
-            return 124
-        if done.returncode:
-            return done.returncode
-    return 0
+def call(command: list[str], limit: float, surroundings: dict[str, str], log: TextIO) -> int:
+    """Run a command within a limit in seconds; return its exit code, or 124 where it was stopped."""
+    how = {"cwd": ROOT, "env": surroundings, "stdout": log, "stderr": subprocess.STDOUT}
+    try:
+        return subprocess.run(command, timeout=limit, check=False, **how).returncode
+    except subprocess.TimeoutExpired:
+        print(f"\nstopped after {limit} seconds", file=log, flush=True)
+        return 124
 
 
 def graphs(dry: bool) -> None:
