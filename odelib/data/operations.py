@@ -5,6 +5,7 @@ picture away from a poorer one, or towards it; five move its pixels. Within one 
 no more than the poorer picture or the map of places, and go the rest of the way together.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -42,7 +43,7 @@ def apply(
         images, now = images.index_select(0, order.to(images.device)), now[order]
         chosen, level, signed = chosen[:, order], level[:, order], signed[:, order]
         first, *sizes = torch.bincount(chosen[layer] + 1, minlength=1 + len(OPERATIONS)).tolist()
-        for change, known in ((_recolour, RECOLOURED), (_blend, POORER), (_move, MAPS)):
+        for change, known in ((_recolour, RECOLOURED), (_blend, POORER), (_move, MOVES)):
             own, sizes = sizes[: len(known)], sizes[len(known) :]
             part = slice(first, first := first + sum(own))
             images[part] = change(images[part], level[layer, part], signed[layer, part], own, fill)
@@ -66,8 +67,13 @@ def _blend(images: Tensor, level: Tensor, signed: Tensor, sizes: list[int], fill
 
 def _move(images: Tensor, level: Tensor, signed: Tensor, sizes: list[int], fill: Tensor) -> Tensor:
     height, width = images.shape[-2:]
-    parts = zip(MAPS.values(), torch.split(signed, sizes), strict=True)
-    return warp(images, torch.cat([of(own, height, width) for of, own in parts]), fill)
+    strength = torch.tensor([math.radians(30.0), 0.3, 0.3, 0.45 * width, 0.45 * height])
+    which = torch.arange(len(MOVES)).repeat_interleave(torch.tensor(sizes))
+    angle, *shear, right, down = (F.one_hot(which, len(MOVES)) * (strength[which] * signed)[:, None]).unbind(1)
+    cos, sin, x, y = angle.cos(), angle.sin(), width / 2, height / 2
+    across = cos, shear[0] - sin, x - cos * x + sin * y + right
+    along = sin + shear[1], cos, y - sin * x - cos * y + down
+    return warp(images, torch.stack([*across, *along], dim=1).view(-1, 2, 3), fill)
 
 
 def _pixels(values: Tensor) -> Tensor:
@@ -91,24 +97,6 @@ def warp(images: Pixels, maps: Float32[Tensor, "batch 2 3"], fill: Float32[Tenso
     grid = across * columns + (down * lines[:, None] + shift)  # (batch, 2, height, width)
     moved = F.grid_sample(images.float().sub_(fill), grid.permute(0, 2, 3, 1), align_corners=False)
     return _pixels(moved.add_(fill))
-
-
-# Maps: float (batch, 2, 3), by the signed levels, (batch,).
-
-
-def _rotate(signed: Tensor, height: int, width: int) -> Tensor:
-    angle = torch.deg2rad(30.0 * signed)
-    cos, sin, cx, cy = angle.cos(), angle.sin(), width / 2, height / 2
-    return torch.stack([cos, -sin, cx - cos * cx + sin * cy, sin, cos, cy - sin * cx - cos * cy], dim=1).view(-1, 2, 3)
-
-
-def _moved(row: int, column: int, strength: float, side: int | None = None) -> Callable[[Tensor, int, int], Tensor]:
-    def of(signed: Tensor, height: int, width: int) -> Tensor:
-        maps = torch.eye(2, 3).repeat(len(signed), 1, 1)
-        maps[:, row, column] = maps[:, row, column] + strength * signed * (1 if side is None else (height, width)[side])
-        return maps
-
-    return of
 
 
 # Other colours: pixels by the pixels and the levels, float (batch, 1, 1, 1).
@@ -190,14 +178,6 @@ RECOLOURED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
 POORER: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"colour": _grey, "contrast": _flat, "brightness": torch.zeros_like, "sharpness": _smooth}
 )
-MAPS: Mapping[str, Callable[[Tensor, int, int], Tensor]] = MappingProxyType(
-    {
-        "rotate": _rotate,
-        "shear x": _moved(0, 1, 0.3),
-        "shear y": _moved(1, 0, 0.3),
-        "translate x": _moved(0, 2, 0.45, side=1),
-        "translate y": _moved(1, 2, 0.45, side=0),
-    }
-)
-OPERATIONS = (*RECOLOURED, *POORER, *MAPS)
+MOVES = ("rotate", "shear x", "shear y", "translate x", "translate y")
+OPERATIONS = (*RECOLOURED, *POORER, *MOVES)
 """The names of all operations."""

@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from odelib.data import Rows, augment, erase, mix, normalise, rand_augment
 from odelib.data import augment_strongly as strongly
-from odelib.data.operations import MAPS, OPERATIONS, RECOLOURED, apply
+from odelib.data.operations import MOVES, OPERATIONS, RECOLOURED, apply
 
 TIMM = {
     "auto contrast": "AutoContrast",
@@ -61,7 +61,7 @@ def test_each_operation_is_timms(name: str, magnitude: float, side: float, monke
     ours = apply(images, chosen, level, sides, torch.full((3, 1, 1), 128.0))
     theirs = torch.stack([by_timm(name, image, magnitude, side, monkeypatch) for image in images])
     apart = (ours.int() - theirs.int()).abs()
-    if name in MAPS:  # Pillow rounds places, and does not interpolate into the border
+    if name in MOVES:  # Pillow rounds places, and does not interpolate into the border
         assert apart.float().mean() < 4.0
         assert apart[..., 8:24, 8:24].float().mean() < 2.0
     else:
