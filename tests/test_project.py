@@ -129,6 +129,25 @@ def test_layout():
     assert {name.split("/")[0] for name in files()} == TOP
 
 
+def test_arrows_between_rooms_point_one_way():
+    for rooms in (
+        ("solvers", "layers", "models", "training", "studies", "commands", "teaching"),
+        ("data", "training", "studies"),
+        ("analysis", "training", "studies"),
+    ):
+        for number, room in enumerate(rooms):
+            texts = {path: path.read_text() for path in (ROOT / "odelib" / room).rglob("*.py")}
+            assert texts
+            later = rf"^\s*(?:from|import) odelib\.(?:{'|'.join(rooms[number + 1 :] or ['-'])})\b"
+            assert [str(path) for path, text in texts.items() if re.search(later, text, re.MULTILINE)] == []
+
+
+def test_a_room_is_seen_at_a_glance():
+    assert len(list((ROOT / "odelib/training").glob("*.py"))) <= 18
+    lines = {str(path): path.read_text().count("\n") for path in (ROOT / "odelib").rglob("*.py")}
+    assert {path: count for path, count in lines.items() if count > 320} == {}
+
+
 def test_one_address():
     carriers = [ROOT / "_config.yml", ROOT / "CITATION.cff", ROOT / "odelib/install.py", *CHAPTERS]
     assert [path.name for path in carriers if ADDRESS not in path.read_text()] == []
