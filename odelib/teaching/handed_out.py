@@ -1,4 +1,4 @@
-"""Call a learner's function with inputs of its own, and notice if it changes them or uses what it is to do without."""
+"""Call a learner's function with inputs of its own; notice if it changes them or uses what it is to do without."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from odelib.teaching.claims import format_number
 from odelib.teaching.exercises import NotYet
 
 
@@ -50,3 +52,25 @@ def expect_without(answer: Any, *names: str) -> None:
         used = [name for name in names if name in code.co_names]
         if used:
             raise NotYet(f"the answer uses {used[0]}", "The exercise is to do without it: write out what it would do.")
+
+
+def expect_formula(got: Any, want: Tensor, what: str, hint: str) -> None:
+    """Refuse a result that is right to the digits of a difference quotient only, where a formula gives all of them.
+
+    Args:
+        got: what the learner's function gave, of the right shape: number, tensor, array or list.
+        want: the right one, float64, not zero. Numbers that fit into float32 may be off by 1e-4 of its largest entry,
+            others by 1e-12.
+        what: what was computed, to begin the sentence.
+        hint: what to derive.
+
+    Raises:
+        NotYet: They are further apart.
+    """
+    plain = [np.asarray(part) for part in got] if isinstance(got, list | tuple) else got
+    result = np.asarray(plain.detach().cpu() if isinstance(plain, Tensor) else plain).real
+    exact = want.detach().numpy()
+    off = float(np.abs(result - exact).max() / np.abs(exact).max())
+    coarse = np.array_equal(result, result.astype(np.float32))
+    if not off < (1e-4 if coarse else 1e-12):
+        raise NotYet(f"{what} is off by {format_number(off, 2)} of its size, as a difference quotient is", hint)

@@ -1,10 +1,12 @@
 """A learner's function gets clones, and is told when it changes them."""
 
+import math
+
 import pytest
 import torch
 
 from odelib.teaching.exercises import NotYet
-from odelib.teaching.handed_out import call_with_clones, expect_without
+from odelib.teaching.handed_out import call_with_clones, expect_formula, expect_without
 
 
 def test_inputs_stay_what_they_were():
@@ -35,3 +37,18 @@ def test_what_is_to_be_done_without_is_found_in_the_code():
         expect_without(nested, "jvp", "grad")
     expect_without(nested, "jvp")
     expect_without(torch.nn.ReLU(), "grad")  # has no code of its own
+
+
+@pytest.mark.parametrize("given", [torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.float, list])
+def test_a_formula_gives_all_digits_that_its_dtype_holds(given):
+    want = 1e-8 * torch.tensor([1 / 3, 2.0, -5.0], dtype=torch.float64)
+    expect_formula(given(want), want, "it", "Derive it.")
+
+
+@pytest.mark.parametrize("off", [1e-11, -1e-9, math.nan])
+def test_a_difference_quotient_does_not(off):
+    want = 1e-8 * torch.tensor([1 / 3, 2.0, -5.0], dtype=torch.float64)
+    with pytest.raises(NotYet, match=r"is off by .* Derive it"):
+        expect_formula(want * (1 + off), want, "it", "Derive it.")
+    with pytest.raises(NotYet, match="of its size"):
+        expect_formula((want * (1 + 1e-3)).float(), want, "it", "Derive it.")

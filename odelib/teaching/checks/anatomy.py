@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, einsum
 
 from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
-from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.handed_out import call_with_clones, expect_formula, expect_without
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -149,6 +149,7 @@ def _sees_order(sees: Any) -> None:
 def _norm_derivative(derivative: Any) -> None:
     """The answer is ``norm_derivative(x, v)``, P_x v / sigma for each row, both (tokens, d)."""
     expect_function(derivative, "norm_derivative(x, v)")
+    expect_without(derivative, "autograd", "backward", "grad", "jvp", "vjp", "jacobian", "jacrev", "jacfwd")
     x, v = 1.0 + 2.0 * _random(4, 5, seed=8), 0.5 + _random(4, 5, seed=9)
 
     def centre(y: Tensor) -> Tensor:
@@ -183,6 +184,13 @@ def _norm_derivative(derivative: Any) -> None:
         ],
         "For v = x and for v = (1, ..., 1) it must be zero.",
     )
+    for scale in (1e-8, 1e6):  # a step that is small for one of them is not for the other
+        expect_formula(
+            call_with_clones(derivative, scale * x, v),
+            right / scale,
+            f"with tokens {scale:g} times as long, the derivative",
+            "Write out the projections and divide by sigma: no step is small enough for all tokens.",
+        )
 
 
 EXERCISES = (

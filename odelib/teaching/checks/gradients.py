@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
-from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.handed_out import call_with_clones, expect_formula
 
 _A = torch.tensor([[0.0, 2.0], [-1.0, 0.5]], dtype=torch.float64)
 _X = torch.tensor([3.0, -1.0], dtype=torch.float64)
@@ -210,6 +210,28 @@ def _running_cost(velocity: Any) -> None:
         [(-grad, "The field sees t = 0: pass t on.")],
         "The field and the price are those that are passed in: differentiate them.",
     )
+    _by_derivatives(velocity)
+
+
+def _by_derivatives(velocity: Any) -> None:
+    """Refuse differences: they evaluate the field or the price for each entry, and lose digits."""
+    x, calls = torch.linspace(-1, 1, 12, dtype=torch.float64), []
+
+    def field(t: float, x: Tensor) -> Tensor:
+        calls.append(x.numel())
+        return torch.sin(t * x)
+
+    def price(x: Tensor) -> Tensor:
+        calls.append(x.numel())
+        return x.exp().sum()
+
+    result, hint = call_with_clones(velocity, field, price, 2.0, x, x.flip(0)), "Use torch.autograd.grad for both."
+    if sum(calls) > 8 * len(x):
+        raise NotYet(f"for 12 entries field and price are evaluated {sum(calls) // len(x)} times", hint)
+    right = -2 * torch.cos(2 * x) * x.flip(0) - x.exp()
+    what = "with dx/dt = sin(t x), c = the sum of exp(x) and 12 entries, da/dt"
+    expect_close(result, right, what, otherwise=hint)
+    expect_formula(result, right, what, hint)
 
 
 EXERCISES = (

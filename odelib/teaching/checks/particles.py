@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from odelib.teaching.exercises import Exercise, expect_close, expect_function
-from odelib.teaching.handed_out import call_with_clones, expect_without
+from odelib.teaching.handed_out import call_with_clones, expect_formula, expect_without
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -172,6 +172,18 @@ def _energy_rate(rate: Any) -> None:
                 (energy, "That is the energy: its derivative along the flock is asked for."),
             ],
             "Compare with (E(X + h velocity) - E(X)) / h for a small h.",
+        )
+    # Close together the rate is a small part of the energy, and differences of energies have few digits of it.
+    middle = _random(1, 3, seed=1)
+    for spread in (1.0, 0.01):
+        x = torch.nn.functional.normalize(middle + spread * _random(5, 3, seed=2), dim=-1)
+        shares = (1.5 * x @ x.T).exp()
+        total = shares.sum(dim=1, keepdim=True)
+        expect_formula(
+            call_with_clones(rate, x, 1.5),
+            (total * _along(x, shares @ x / total).square()).sum(),
+            f"with tokens about {spread:g} apart, the rate",
+            "Differentiate the energy by hand, as the proof does: no step is small enough for all flocks.",
         )
 
 

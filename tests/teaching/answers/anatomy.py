@@ -99,12 +99,25 @@ def _norm_derivative(x, v):
     return _off(v, u) / sigma
 
 
-def _norm_derivative_by_jvp(x, v):
-    def nu(y):
-        y = y - y.mean(-1, keepdim=True)
-        return y / y.square().mean(-1, keepdim=True).sqrt()
+def _nu(y):
+    y = y - y.mean(-1, keepdim=True)
+    return y / y.square().mean(-1, keepdim=True).sqrt()
 
-    return torch.func.jvp(nu, (x,), (v,))[1]
+
+def _norm_derivative_by_jvp(x, v):
+    return torch.func.jvp(_nu, (x,), (v,))[1]
+
+
+def _norm_derivative_by_differences(h, relative=False, order=2):
+    def derivative(x, v):
+        eps = h * x.norm(dim=-1, keepdim=True) / v.norm(dim=-1, keepdim=True) if relative else h
+
+        def quotient(eps):
+            return (_nu(x + eps * v) - _nu(x - eps * v)) / 2 / eps
+
+        return quotient(eps) if order == 2 else (4 * quotient(eps) - quotient(2 * eps)) / 3
+
+    return derivative
 
 
 def _norm_derivative_by_matrices(x, v):
@@ -136,7 +149,14 @@ def _heads_in_place(q, k, v):
 RIGHT = {
     "masked-heads": (_heads(), _heads_by_rows, _heads_by_torch),
     "sees-order": (_sees_by_exchanges, _sees_by_matrices),
-    "norm-derivative": (_norm_derivative, _norm_derivative_by_jvp, _norm_derivative_by_matrices),
+    "norm-derivative": (
+        _norm_derivative,
+        _norm_derivative_by_matrices,
+        lambda x, v: _norm_derivative(x, v).numpy(),
+        lambda x, v: _norm_derivative(x, v).tolist(),
+        lambda x, v: _norm_derivative(x.float(), v.float()),
+        lambda x, v: list(_norm_derivative(x.float(), v.float())),
+    ),
 }
 WRONG = {
     "masked-heads": (
@@ -174,6 +194,11 @@ WRONG = {
         ("the norm itself", _wrong_derivative(lambda x, v, u, s: x / s), "the norm itself"),
         ("norm of v", lambda x, v: _parts(v, x)[0] / _parts(v, x)[3], "the norm of v"),
         ("wrong sign", lambda x, v: -_norm_derivative(x, v), "must be zero"),
+        ("by jvp", _norm_derivative_by_jvp, "the answer uses jvp"),
+        *((f"central, h = {h:g}", _norm_derivative_by_differences(h), "difference quotient") for h in (1e-5, 1e-6)),
+        ("central, relative", _norm_derivative_by_differences(1e-5, True), "difference quotient"),
+        ("order 4", _norm_derivative_by_differences(1e-3, order=4), "difference quotient"),
+        ("central, float32", lambda x, v: _norm_derivative_by_differences(1e-5)(x, v).float(), "difference quotient"),
         ("overwrites", _derivative_in_place, "changes its argument"),
         ("called instead of passed", torch.zeros(4, 5), "Pass the function itself"),
     ),

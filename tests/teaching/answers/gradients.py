@@ -221,6 +221,25 @@ def _price_itself(F, c, t, x, a):
     return -_vjp(F, t, x, a) - c(x)
 
 
+def _differences(f, x, eps):  # of a function of one state, to each entry
+    return torch.stack([(f(x + eps * e) - f(x - eps * e)) / (2 * eps) for e in torch.eye(x.numel(), dtype=x.dtype)])
+
+
+def _price_by_differences(F, c, t, x, a, eps=1e-5):
+    return -_differences(lambda x: F(t, x), x, eps) @ a - _differences(c, x, eps)
+
+
+def _price_half_by_differences(F, c, t, x, a):
+    return -_vjp(F, t, x, a) - _differences(c, x, 1e-5)
+
+
+def _price_by_mapped_differences(F, c, t, x, a, eps=1e-5):
+    def along(e):
+        return ((F(t, x + eps * e) - F(t, x - eps * e)) @ a + c(x + eps * e) - c(x - eps * e)) / (2 * eps)
+
+    return -torch.vmap(along)(torch.eye(x.numel(), dtype=x.dtype))
+
+
 def _price_marks_the_caller(F, c, t, x, a):
     x.requires_grad_()
     return -torch.autograd.grad((F(t, x) * a).sum() + c(x), x)[0]
@@ -229,7 +248,13 @@ def _price_marks_the_caller(F, c, t, x, a):
 RIGHT = {
     "one-step-back": [_back, _back_through_the_step, _back_functional, _back_dot],
     "undo-step": [_undo, _undo_lerp, _undo_list, lambda *a: torch.stack(_undo(*a))],
-    "running-cost": [_price, _price_hamiltonian],
+    "running-cost": [
+        _price,
+        _price_hamiltonian,
+        lambda *given: _price(*given).numpy(),
+        lambda *given: _price(*given).tolist(),
+        lambda *given: _price(*given).float(),
+    ],
 }
 
 WRONG = {
@@ -289,6 +314,9 @@ WRONG = {
         ("the price itself", _price_itself, "derivative of the price"),
         ("frozen time", lambda F, c, t, x, a: _price(F, c, 0.0, x, a), "pass t on"),
         ("caller's x marked", _price_marks_the_caller, "has changed"),
+        ("differences", _price_by_differences, "48 times"),
+        ("differences of the price", _price_half_by_differences, "25 times"),
+        ("mapped differences", _price_by_mapped_differences, "difference quotient"),
         ("this price alone", lambda F, c, t, x, a: -_vjp(F, t, x, a) - 2 * x - torch.eye(2)[0] * 3, "passed in"),
         ("a overwritten", lambda F, c, t, x, a: _price(F, c, t, x, a) + a.zero_(), "changes its argument number 5"),
         ("no function", 3.0, "Pass the function itself"),

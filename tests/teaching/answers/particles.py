@@ -85,6 +85,18 @@ def _total(X, beta):
     return (beta * X @ X.T).exp().sum(1)
 
 
+def _energy_rate_by_differences(h, order=2):
+    def rate(X, beta):
+        velocity = _velocity(X, torch.eye(X.shape[1], dtype=X.dtype), beta)
+
+        def quotient(h):
+            return (_energy(X + h * velocity, beta) - _energy(X - h * velocity, beta)) / 2 / h
+
+        return quotient(h) if order == 2 else (4 * quotient(h) - quotient(2 * h)) / 3
+
+    return rate
+
+
 def _energy_in_place(X, beta):
     rate = _energy_rate(X, beta)
     X.zero_()
@@ -99,7 +111,14 @@ RIGHT = {
         lambda X, V, beta: _velocity(X, V, beta).flip(0).numpy()[::-1],
         lambda X, V, beta: _velocity(X, V, beta).to(torch.complex64),
     ),
-    "energy-rate": (_energy_rate, _energy_rate_by_loops, lambda X, b: _energy_rate(X, b).item()),
+    "energy-rate": (
+        _energy_rate,
+        _energy_rate_by_loops,
+        lambda X, b: _energy_rate(X, b).item(),
+        lambda X, b: _energy_rate(X, b).numpy(),
+        lambda X, b: _energy_rate(X.float(), b),
+        lambda X, b: _energy_rate(X.float(), b).item(),
+    ),
     "post-step": (_step, _step_by_torch, _step_by_lengths),
 }
 WRONG = {
@@ -118,6 +137,13 @@ WRONG = {
         ("each token's", lambda X, b: _total(X, b) * _speed(X, b), "small h"),
         ("overwrites", _energy_in_place, "changes its argument"),
         ("by jvp", _energy_rate_by_autograd, "the answer uses jvp"),
+        *((f"central, h = {h:g}", _energy_rate_by_differences(h), "difference quotient") for h in (1e-4, 1e-5, 1e-6)),
+        *((f"order 4, h = {h:g}", _energy_rate_by_differences(h, 4), "difference quotient") for h in (3e-3, 1e-3)),
+        (
+            "central, as a number",
+            lambda X, b: _energy_rate_by_differences(1e-5)(X, b).item(),
+            "difference quotient",
+        ),
         ("by a nested grad", _energy_rate_by_grad, "the answer uses grad"),
         ("imaginary", lambda X, b: torch.complex(r := _energy_rate(X, b), r), "gives complex numbers"),
         ("called instead of passed", 1.0, "Pass the function itself"),
