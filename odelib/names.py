@@ -2,33 +2,52 @@
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from inspect import signature
 from numbers import Integral, Real
-
-_KINDS: dict[str, Callable[[object], bool]] = {
-    "a number": lambda value: isinstance(value, Real) and not isinstance(value, bool),
-    "a whole number": lambda value: isinstance(value, Integral) and not isinstance(value, bool),
-    "a function": callable,
-}
 
 _NEAR = 0.3  # share of letters in common below which a suggestion would be a guess
 
 
-def expect(owner: object, kind: str, *names: str, optional: bool = False) -> None:
-    """Refuse attributes of another kind than a number, a whole number or a function.
+def takes(function: object, arguments: int) -> bool:
+    """Return whether an object can be called with so many arguments; of a module, its ``forward`` is looked at."""
+    if not callable(function):
+        return False
+    try:
+        signature(getattr(function, "forward", function)).bind(*range(arguments))
+    except TypeError:
+        return False
+    except ValueError:  # a built-in that does not say what it takes
+        return True
+    return True
+
+
+_KINDS: dict[str, Callable[[object], bool]] = {
+    "a number": lambda value: isinstance(value, Real) and not isinstance(value, bool),
+    "a whole number": lambda value: isinstance(value, Integral) and not isinstance(value, bool),
+    "True or False": lambda value: type(value).__name__ in ("bool", "bool_"),  # NumPy's is no bool
+    "a function": callable,
+}
+
+
+def expect(owner: object, kind: str, *names: str, optional: bool = False, called_with: str = "") -> None:
+    """Refuse attributes of another kind than a number, a whole number, a truth value or a function.
 
     Args:
         owner: Whose attributes they are.
-        kind: "a number", "a whole number" or "a function".
+        kind: "a number", "a whole number", "True or False" or "a function".
         *names: Their names.
         optional: Whether None will do too.
+        called_with: The arguments of a function, as in "t, y".
 
     Raises:
         TypeError: One is something else.
     """
     for name in names:
         value = getattr(owner, name)
-        if not (_KINDS[kind](value) or (optional and value is None)):
+        fits = _KINDS[kind](value) and (not called_with or takes(value, called_with.count(",") + 1))
+        if not (fits or (optional and value is None)):
             wanted = f"{kind}, or None" if optional else kind
+            wanted += f"; it is called with ({called_with})" if called_with else ""
             raise TypeError(f"{name} of {type(owner).__name__} is {value!r}: give {wanted}")
 
 

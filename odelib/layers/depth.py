@@ -1,6 +1,6 @@
 """Depth as time: integrate a field whose weights follow a schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -65,7 +65,7 @@ class DepthBlock(nn.Module):
         super().__init__()
         if not isinstance(schedule, DepthSchedule):
             raise TypeError(f"the schedule is {schedule!r}: give a DepthSchedule(intervals, steps, step_size)")
-        if not all(isinstance(field, nn.Module) for field in fields):
+        if not isinstance(fields, Iterable) or not all(isinstance(field, nn.Module) for field in fields):
             raise TypeError(f"the fields are {fields!r}: give modules with forward(t, x), one per weight set")
         if len(fields) != schedule.weight_sets:
             raise ValueError(

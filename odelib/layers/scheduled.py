@@ -121,10 +121,6 @@ class Scaled(Wrapped):
         self.scale = scale
         super().__init__(field)
 
-    def around(self, field: Field) -> Field:
-        """Return another field, scaled alike."""
-        return Scaled(field, self.scale)
-
     def flow(self, t: Time, h: Time, y: Tree) -> Tree:
         """Return the flow of a term over the scaled step."""
         return super().flow(t, self.scale * h, y)  # type: ignore[no-any-return]

@@ -5,13 +5,14 @@ This package knows nothing of transformers.
 """
 
 from odelib.solvers.adaptive import CONTROLLERS, Adaptive, Controller
+from odelib.solvers.callbacks import Callbacks
 from odelib.solvers.checks import check_terms
 from odelib.solvers.errors import SolverError
 from odelib.solvers.events import Crossings, Event
 from odelib.solvers.field import Exact, Field, RandomField, SplitField, Sum, terms_of
 from odelib.solvers.gradients import GRADIENTS, Adjoint, Backprop, Checkpoint, Gradient
 from odelib.solvers.grid import Grid
-from odelib.solvers.loop import Callbacks, integrate
+from odelib.solvers.loop import integrate
 from odelib.solvers.reversible import Reversible
 from odelib.solvers.rules import STEP_RULES, step_rule
 from odelib.solvers.runge_kutta import ExplicitRungeKutta

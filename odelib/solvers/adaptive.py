@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from numbers import Real
 from typing import Any
 
@@ -53,10 +54,10 @@ class Controller:
 
     def __post_init__(self) -> None:
         expect(self, "a number", "i", "p", "d", "safety", "shrink", "grow")
-        if not (0.0 < self.shrink < 1.0 < self.grow) or not 0.0 < self.safety <= 1.0:
+        in_range = 0.0 < self.shrink < 1.0 < self.grow and 0.0 < self.safety <= 1.0
+        if not (in_range and math.isfinite(self.i + self.p + self.d)):
             raise ValueError(
-                f"the controller has shrink={self.shrink}, grow={self.grow}, safety={self.safety}: "
-                "choose 0 < shrink < 1 < grow and 0 < safety <= 1"
+                f"the controller is {self}: choose 0 < shrink < 1 < grow and 0 < safety <= 1, and finite i, p and d"
             )
 
     def exponents(self, order: int) -> tuple[float, float, float]:
@@ -136,7 +137,8 @@ class Adaptive:
         expect(self, "a number", "min_step", "max_step")
         expect(self, "a number", "first_step", optional=True)
         expect(self, "a whole number", "max_steps")
-        expect(self, "a function", "norm", optional=True)
+        expect(self, "a function", "norm", optional=True, called_with="error")
+        expect(self, "True or False", "per_sample")
         for name in ("rtol", "atol"):
             given = getattr(self, name)
             entries: Sequence[Any] = given if isinstance(given, tuple | list) else (given,)
@@ -159,7 +161,10 @@ class Adaptive:
         if self.max_steps < 1:
             raise ValueError(f"max_steps is {self.max_steps}: allow at least 1 step")
         for name in ("step_t", "jump_t"):
-            object.__setattr__(self, name, as_floats(getattr(self, name), name))
+            given = as_floats(getattr(self, name), name)
+            if any(map(math.isnan, given)):
+                raise ValueError(f"{name} holds NaN, {given}: replace it by a time")
+            object.__setattr__(self, name, given)
         known = self.controller
         if not isinstance(known, Controller):
             known = CONTROLLERS[choose(known, CONTROLLERS, "controller")]
@@ -169,23 +174,35 @@ class Adaptive:
         """Return the controller's factor from this step size to the next."""
         return self._controller.factor(errors, order, after_rejection)
 
-    def repeated(self, leaves: int, times: int) -> "Adaptive":
+    def repeated(self, leaves: Sequence[Tensor], times: int) -> "Adaptive":
         """Return the same for a state whose leaves come ``times`` times, as state and adjoint do.
 
         Raises:
-            ValueError: A tuple of tolerances has not one entry for each of ``leaves`` leaves.
+            ValueError: A tuple of tolerances has not one entry for each of the leaves, or one that is a tensor does not
+                broadcast with its leaf.
         """
         tolerances: dict[str, Any] = {}
         for name in ("rtol", "atol"):
             given = getattr(self, name)
             if isinstance(given, tuple | list):
-                if len(given) != leaves:
+                if len(given) != len(leaves):
                     raise ValueError(
-                        f"{name} has {len(given)} entries for {leaves} leaves of the state: give one for each, or one "
-                        "number"
+                        f"{name} has {len(given)} entries for {len(leaves)} leaves of the state: give one for each, or "
+                        "one number"
                     )
                 tolerances[name] = tuple(given) * times
+            for leaf, entry in zip(leaves, given if name in tolerances else repeat(given)):  # noqa: B905 - endless
+                if isinstance(entry, Tensor) and not _broadcasts(entry.shape, leaf.shape):
+                    raise ValueError(
+                        f"{name} of shape {tuple(entry.shape)} does not go with a state of shapes "
+                        f"{[tuple(leaf.shape) for leaf in leaves]}: give a number, or a tensor that broadcasts with it"
+                    )
         return replace(self, **tolerances) if tolerances else self
+
+
+def _broadcasts(shape: Sequence[int], whole: Sequence[int]) -> bool:
+    ends = zip(reversed(shape), reversed(whole), strict=False)
+    return len(shape) <= len(whole) and all(n in (1, m) for n, m in ends)
 
 
 def _is_number(tolerance: Any) -> bool:

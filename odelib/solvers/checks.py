@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter, sub
 from typing import Any
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+from odelib.names import takes
 from odelib.solvers.adaptive import Adaptive, as_floats
 from odelib.solvers.errors import SolverError
-from odelib.solvers.field import Field, Sum, Tree, flow_of, terms_of
+from odelib.solvers.events import Event
+from odelib.solvers.field import Field, Sum, Tree, flow_of, inmost, is_split, terms_of
 from odelib.solvers.grid import Grid
 from odelib.solvers.loop import Problem, steps_of
 from odelib.solvers.randomness import Draws
@@ -78,9 +81,52 @@ def check_rule(rule: str | StepRule | Tableau | None, steps: int | Grid | Adapti
         with_estimate = ", ".join(name for name, tableau in TABLEAUS.items() if tableau.b_error)
         raise ValueError(
             f"{method.name!r} has no error estimate by which steps could be chosen: "
-            f"take one of {with_estimate}, or a number of steps"
+            f"take one of {with_estimate}, or a number of steps; for the way back of the adjoint equation, as in "
+            "Adjoint(rule='dopri5') or Adjoint(steps=20)"
         )
     return method
+
+
+def adaptive_on_leaves(steps: Adaptive, structure: Structure) -> Adaptive:
+    """Return adaptive steps as they are on the leaves of a state.
+
+    Raises:
+        ValueError: Its tolerances do not go with the state.
+    """
+    if steps.norm is not None and not structure.is_tensor:
+        norm = steps.norm
+        steps = replace(steps, norm=lambda leaves: norm(structure.tree(leaves)))
+    plain = isinstance(steps.rtol, float | int) and isinstance(steps.atol, float | int)
+    return steps if plain else steps.repeated(leaves_of(structure.y0), 1)
+
+
+def events_on_leaves(events: Any, structure: Structure) -> tuple[Event, ...]:
+    """Return one event, or some, as they are on the leaves of a state.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    some = (events,) if isinstance(events, Event) else events
+    if not isinstance(some, list | tuple) or not set(map(type, some)) <= {Event}:
+        raise TypeError(f"events is {events!r}: give an Event(function), or some in a list")
+    if structure.is_tensor:
+        return tuple(some)
+
+    def on_leaves(event: Event) -> Event:
+        return replace(event, function=lambda t, y: event.function(t, structure.tree(y)))
+
+    return tuple(map(on_leaves, some))
+
+
+def check_takes_two(field: Field, error: TypeError) -> None:
+    """Refuse a field, or a term of it, that cannot be called with time and state, where a solve ended in an error.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    for part in (inmost(field), *(map(inmost, terms_of(field)) if is_split(field) else ())):
+        if not takes(part, 2):
+            raise TypeError(f"a field is {part!r}, which does not take (t, y): let it take these two") from error
 
 
 def readable(y: State) -> bool:

@@ -145,19 +145,8 @@ def first_size(
 
     ``span`` is what lies ahead: the field is not evaluated beyond.
     """
-    norm = rms if steps.norm is None else steps.norm
-    try:
-        scale = tolerances(steps, y, y)
-        sizes = [norm(_over(part, scale)) for part in (y, slope)]
-    except RuntimeError as error:
-        shapes = [tuple(leaf.shape) for leaf in leaves_of(y)]
-        raise ValueError(
-            f"rtol, atol or norm does not go with a state of shapes {shapes} ({error}): give numbers, or tensors that "
-            "broadcast with the state"
-        ) from error
-    if not all(isinstance(size, Tensor) and size.numel() == 1 for size in sizes):
-        raise TypeError(f"norm returned {sizes[0]!r}: return one real number as a 0-dimensional tensor")
-    d0, d1 = read(sizes)
+    scale = tolerances(steps, y, y)
+    d0, d1 = read([_size(steps, _over(part, scale)) for part in (y, slope)])
     if not math.isfinite(d0 + d1):
         where = "field" if math.isfinite(d0) else "state"
         raise SolverError(
@@ -166,7 +155,7 @@ def first_size(
     h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 or not math.isfinite(d0 / d1) else 0.01 * d0 / d1
     h0 = min(h0, steps.max_step, span)
     ahead: Any = field(t + sign * h0, combine(y, sign * h0, ((0, 1.0),), [slope]))
-    (d2,) = read([norm(_over(minus(ahead, slope), scale))])
+    (d2,) = read([_size(steps, _over(minus(ahead, slope), scale))])
     d2 /= h0
     largest = max(d1, d2)
     if not math.isfinite(largest):
@@ -203,8 +192,15 @@ def measure(steps: Adaptive, error: State, y0: State, y1: State) -> tuple[Tensor
             size = size.float() if size.dtype in HALF else size
             ratio = torch.linalg.vector_norm(error.div_(size.add_(atol / rtol)))
             return ratio, error.numel() ** -0.5 / rtol
-    ratios = scaled(steps, error, y0, y1)
-    return (rms(ratios) if steps.norm is None else steps.norm(ratios)), 1.0
+    return _size(steps, scaled(steps, error, y0, y1)), 1.0
+
+
+def _size(steps: Adaptive, ratios: Any) -> Tensor:
+    """Return how large an error in units of the tolerance is."""
+    size: Any = rms(ratios) if steps.norm is None else steps.norm(ratios)
+    if not isinstance(size, Tensor) or size.numel() != 1 or size.is_complex():
+        raise TypeError(f"norm returned {size!r}: return one real number as a 0-dimensional tensor")
+    return size
 
 
 def _over(y: State, scale: State) -> State:

@@ -20,6 +20,13 @@ class SolverError(RuntimeError):
         self.solution: Any = solution
 
 
+def tell(sentence: str, strict: bool) -> None:
+    """Refuse what gives wrong gradients; if not ``strict``, warn of it, since torchdiffeq lets it pass."""
+    if strict:
+        raise ValueError(sentence)
+    warn(sentence)
+
+
 def warn(sentence: str) -> None:
     """Warn at the line outside of odelib and torch that led here, so that each such line is told once."""
     frame, level = inspect.currentframe(), 1

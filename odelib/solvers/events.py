@@ -13,7 +13,7 @@ from odelib.solvers.errors import warn
 from odelib.solvers.field import Field
 from odelib.solvers.loop import Taken
 from odelib.solvers.state import State, Structure, is_transformed, leaves_of, like, stacked, time_dtype
-from odelib.solvers.times import differentiable_once, slopes_at, without_derivative
+from odelib.solvers.times import differentiable_once, without_derivative
 
 _FLAT = (
     "an event cannot be differentiated whose function has no slope along the motion at its crossing, or no finite one, "
@@ -38,6 +38,7 @@ class Event:
 
     Raises:
         ValueError: The direction is none of these.
+        TypeError: Another attribute is of another kind.
     """
 
     function: Callable[[Any, Any], Tensor]
@@ -46,9 +47,13 @@ class Event:
     time_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        expect(self, "a function", "function")
+        expect(self, "a function", "function", called_with="t, y")
+        expect(self, "True or False", "terminal")
         if self.direction not in (-1, 0, 1):
             raise ValueError(f"direction is {self.direction}: choose 1 (upwards), -1 (downwards) or 0 (both)")
+        dtype: object = self.time_dtype
+        if not (dtype is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point)):
+            raise TypeError(f"time_dtype of Event is {dtype!r}: give a floating dtype such as torch.float64, or None")
 
     def clock(self, t: float, y: State) -> Tensor:
         """Return a time as a 0-dimensional tensor beside a state."""
@@ -123,17 +128,15 @@ def _crosses(old: float, new: float, direction: int) -> bool:
 def _locate(taken: Taken, event: Event, old: float, new: float) -> float:
     """Return the time of the crossing: on the dense output first, then on steps of the rule's full order."""
 
-    def on_dense(time: float) -> float:
-        return new if time == taken.end else float(event.value(time, taken.at(time)))
+    def along(state_at: Callable[[float], State]) -> Callable[[float], float]:
+        return lambda time: new if time == taken.end else float(event.value(time, state_at(time)))
 
-    def on_steps(time: float) -> float:
-        return new if time == taken.end else float(event.value(time, taken.partial(time)))
-
-    low, high = sign_change(on_dense, (taken.t, old), (taken.end, new))
+    low, high = sign_change(along(taken.at), (taken.t, old), (taken.end, new))
     if taken.interpolation == "step":
         return high
     # The crossing of the solution itself is about as far away as the dense output is wrong: look around, ever wider.
     width, span = max(1e-4 * abs(taken.h), 4 * math.ulp(high)), math.copysign(1.0, taken.h)
+    on_steps = along(taken.partial)
     while True:
         start, stop = _inside(taken, low - span * width), _inside(taken, high + span * width)
         left = old if start == taken.t else on_steps(start)
@@ -213,7 +216,9 @@ def with_gradient(event: Event, field: Field, t: float, y: State, strict: bool =
     leaves, time = leaves_of(y), event.clock(t, y)
     if not torch.is_grad_enabled():
         return time, y
-    slopes, moving = slopes_at(field, t, y), event.function(time, y)
+    with torch.no_grad():
+        slopes = leaves_of(field(t, y))
+    moving = event.function(time, y)
     rate = _rate(event, time, y, slopes)
     if not 0.0 < abs(float(rate)) < math.inf:
         behind = [tensor for tensor in (moving, *leaves) if tensor.requires_grad or is_transformed()]

@@ -1,6 +1,7 @@
 """What a field is, what it may offer beyond its value, and the wrappers that the solvers put around one."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -129,7 +130,9 @@ class Wrapped:
 
     def around(self, field: Field) -> Field:
         """Return this wrapper around another field."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it wraps another field: define around")
+        other = copy(self)
+        other.field = field
+        return other
 
     def terms_around(self) -> Sequence[Field]:
         """Return the terms of the field, each behind this wrapper."""
@@ -150,7 +153,7 @@ class Wrapped:
         return self.field(t, y)
 
 
-def _inmost(field: Field) -> Field:
+def inmost(field: Field) -> Field:
     """Return the field behind all wrappers."""
     while isinstance(field, Wrapped):
         field = field.field
@@ -159,7 +162,7 @@ def _inmost(field: Field) -> Field:
 
 def is_split(field: Field) -> bool:
     """Return whether a field offers terms."""
-    return isinstance(_inmost(field), SplitField)
+    return isinstance(inmost(field), SplitField)
 
 
 def terms_of(field: Field) -> Sequence[Field]:
@@ -180,7 +183,7 @@ def terms_of(field: Field) -> Sequence[Field]:
 
 def is_random(field: Field) -> bool:
     """Return whether a field may have something to draw."""
-    return isinstance(_inmost(field), RandomField)
+    return isinstance(inmost(field), RandomField)
 
 
 def draw(field: Field, y: Tree) -> Field:
@@ -190,7 +193,7 @@ def draw(field: Field, y: Tree) -> Field:
 
 def flow_of(term: Field) -> Flow | None:
     """Return the exact flow of a term, or None if it has to be integrated."""
-    return term.flow if isinstance(_inmost(term), Exact) else None  # type: ignore[attr-defined]
+    return term.flow if isinstance(inmost(term), Exact) else None  # type: ignore[attr-defined]
 
 
 class Clamped(Wrapped):
@@ -209,10 +212,6 @@ class Clamped(Wrapped):
     def __init__(self, field: Field, one: float, other: float, slack: float) -> None:
         super().__init__(field)
         self.low, self.high, self.slack = min(one, other), max(one, other), slack
-
-    def around(self, field: Field) -> Field:
-        """Return another field, asked for the same times."""
-        return Clamped(field, self.low, self.high, self.slack)
 
     def __call__(self, t: Any, y: Tree) -> Any:
         """Return the field at the time, or at the end that it just misses."""
@@ -237,10 +236,6 @@ class InUnitTime(Wrapped):
     def __init__(self, field: Field, start: Tensor, span: Tensor, dtype: torch.dtype) -> None:
         super().__init__(field)
         self.start, self.span, self.dtype = start, span, dtype
-
-    def around(self, field: Field) -> Field:
-        """Return another field in unit time."""
-        return InUnitTime(field, self.start, self.span, self.dtype)
 
     def _time(self, s: float) -> Tensor:
         return (self.start + s * self.span).to(self.dtype)

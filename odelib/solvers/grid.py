@@ -38,7 +38,8 @@ class Grid:
         if (self.step_size is None) == (self.points is None):
             raise ValueError("a grid needs a step_size or a function for its points: give exactly one of the two")
         expect(self, "a number", "step_size", optional=True)
-        expect(self, "a function", "points", optional=True)
+        expect(self, "a function", "points", optional=True, called_with="times")
+        expect(self, "True or False", "two_sided")
         if self.step_size is not None and not 0.0 < self.step_size < math.inf:
             raise ValueError(f"step_size is {self.step_size}: choose a size above 0, whatever the direction of time")
 
@@ -50,6 +51,11 @@ class Grid:
         """
         start, stop = times[0], times[-1]
         if self.step_size is not None:
+            if self.step_size < math.ulp(max(abs(start), abs(stop))):
+                raise ValueError(
+                    f"step_size is {self.step_size}, less than what tells two numbers apart at the times {start} and "
+                    f"{stop}: choose a larger one"
+                )
             count = max(1, math.ceil(abs(stop - start) / self.step_size - 1e-9))
             signed = math.copysign(self.step_size, stop - start)
             grid = [*(start + i * signed for i in range(count)), stop]

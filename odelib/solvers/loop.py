@@ -3,38 +3,51 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from odelib.names import expect
 from odelib.solvers.adaptive import Adaptive
+from odelib.solvers.callbacks import NO_CALLBACKS, Callbacks
 from odelib.solvers.control import AdaptivePlan, GridPlan
 from odelib.solvers.field import Clamped, Field, RandomField, Wrapped, is_random
 from odelib.solvers.grid import Grid, Sides, equal_steps
 from odelib.solvers.randomness import Draws
+from odelib.solvers.rules import step_rule
 from odelib.solvers.state import State, combine, leaves_of, minus
 from odelib.solvers.step_rule import Step, StepRule, first_step
+from odelib.solvers.tableau import Tableau
 from odelib.solvers.watched import Counts
 
 S = TypeVar("S", Tensor, tuple[Tensor, ...])
 
 
 def integrate(
-    field: Field, rule: StepRule, y: S, *, t: float, h: float, steps: int, record: list[S] | None = None
+    field: Field, rule: str | StepRule | Tableau, y: S, *, t: float, h: float, steps: int, record: list[S] | None = None
 ) -> S:
-    """Take ``steps`` steps of size ``h`` from time ``t`` and return the last state: the bare loop, nothing checked.
+    """Take ``steps`` steps of size ``h`` from time ``t`` and return the last state: the bare loop, no value checked.
 
     Args:
         field: The vector field.
-        rule: The step rule.
+        rule: The step rule, its name, or a tableau.
         y: State at time ``t``: a tensor of any shape, or a tuple of tensors.
         t: Initial time.
         h: Step size, not zero; negative to go back in time.
         steps: Number of steps.
         record: A list to which the state after each step is appended.
+
+    Raises:
+        TypeError: The field, the rule, the state or the number of steps is of another kind.
     """
+    # No function is called for what is as it should be: this is the way through a network.
+    if not callable(field) or not isinstance(y, (Tensor, tuple)) or not isinstance(steps, int):
+        raise TypeError(
+            f"integrate came with a field {type(field).__name__}, a state {type(y).__name__} and steps={steps!r}: give "
+            "a function of (t, y), a tensor or a tuple of tensors, and a whole number"
+        )
+    rule = rule if isinstance(rule, StepRule) else step_rule(rule)
     end: S = march(field, rule, y, None, t, h, range(steps), record)[0]
     return end
 
@@ -57,36 +70,6 @@ def march(
         if record is not None:
             record.append(y)
     return y, carry
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """Functions of (t, y, h) that are called while the steps are taken, as torchdiffeq's are.
-
-    Attributes:
-        tried: Called before each step is tried.
-        accepted: Called when a step was accepted, with its beginning.
-        rejected: Called when it was rejected.
-    """
-
-    tried: Callable[[float, Any, float], object] | None = None
-    accepted: Callable[[float, Any, float], object] | None = None
-    rejected: Callable[[float, Any, float], object] | None = None
-
-    def __post_init__(self) -> None:
-        expect(self, "a function", "tried", "accepted", "rejected", optional=True)
-
-    def shifted(self, start: float, stop: float) -> "Callbacks":
-        """Return callbacks of a solve in time from 0 to 1 that tell these of one from ``start`` to ``stop``."""
-        span = stop - start
-
-        def told(call: Callable[[float, Any, float], object] | None) -> Callable[[float, Any, float], object] | None:
-            return None if call is None else lambda s, y, h: call(start + s * span, y, h * span)
-
-        return Callbacks(told(self.tried), told(self.accepted), told(self.rejected))
-
-
-NO_CALLBACKS = Callbacks()
 
 
 @dataclass(slots=True)
@@ -242,6 +225,7 @@ def steps_of(
     """
     rule, call, plan = problem.rule, problem.callbacks, problem.plan(counts)
     t, carry, before, interpolation, jumps = problem.times[0], None, None, problem.interpolation, problem.jumps
+    take: Any = rule.step if counts.steps else partial(first_step, rule, adaptive=isinstance(problem.steps, Adaptive))
     while t != plan.last:
         held = draws.next(y)
         if held is not before or (jumps and problem.is_jump(t)):
@@ -254,11 +238,7 @@ def steps_of(
             if call.tried is not None:
                 call.tried(t, y, h)
             seen = held if not jumps and t + h == end else problem.within(held, t, h, end, y)
-            step = (
-                rule.step(seen, t, h, y, carry)
-                if counts.steps
-                else first_step(rule, seen, t, h, y, carry, isinstance(problem.steps, Adaptive))
-            )
+            step, take = take(seen, t, h, y, carry), rule.step
             taken = Taken(rule, seen, t, h, end, y, carry, step, interpolation)
             accepted, numbers = plan.judge(taken, () if probe is None else probe(taken))
             counts.steps += 1

@@ -6,17 +6,19 @@ Accepting and rejecting is a matter of ``torch.where``, and the loop reads once 
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from odelib.solvers.adaptive import Adaptive, Controller
+from odelib.solvers.callbacks import NO_CALLBACKS
 from odelib.solvers.control import scaled
 from odelib.solvers.errors import SolverError
 from odelib.solvers.field import Field, Time, Tree, Wrapped, draw
 from odelib.solvers.gradients import Backprop, Gradient
-from odelib.solvers.loop import NO_CALLBACKS, Problem
+from odelib.solvers.loop import Problem
 from odelib.solvers.solution import Solution, Stats
 from odelib.solvers.state import State, Structure, combine, leaves_of, like, minus, per_row, stacked, time_dtype
 from odelib.solvers.step_rule import StepRule, first_step
@@ -194,11 +196,8 @@ class PerSample:
         h = torch.where(going, h, torch.zeros_like(h))
         # On one tensor, in shapes that broadcast over it, so that a rule need not know of the samples.
         sizes = per_row(h, y) if isinstance(y, Tensor) else h
-        step = (
-            rule.step(self.field, t.reshape(sizes.shape), sizes, y, carry)
-            if self.steps
-            else first_step(rule, self.field, t.reshape(sizes.shape), sizes, y, carry, adaptive=True)
-        )
+        take: Any = rule.step if self.steps else partial(first_step, rule, adaptive=True)
+        step = take(self.field, t.reshape(sizes.shape), sizes, y, carry)
         assert step.error is not None
         estimate = step.error()
         with torch.no_grad():

@@ -41,26 +41,10 @@ class Reversible(StepRule):
         expect_rule(self.base)
         if not 0.0 < self.coupling <= 1.0:
             raise ValueError(f"coupling is {self.coupling}: choose it in (0, 1], such as 0.99")
-
-    @property
-    def name(self) -> str:
-        """``reversible(base)``."""
-        return f"reversible({self.base.name})"
-
-    @property
-    def order(self) -> int:
-        """The order of the base (McCallum and Foster 2024, theorem 3.1)."""
-        return self.base.order
-
-    @property
-    def error_order(self) -> int | None:
-        """That of the base."""
-        return self.base.error_order
-
-    @property
-    def needs_terms(self) -> bool:
-        """Whether the base does."""
-        return self.base.needs_terms
+        base = self.base
+        # The order of the base: McCallum and Foster 2024, theorem 3.1.
+        vars(self).update(name=f"reversible({base.name})", order=base.order, error_order=base.error_order)
+        vars(self).update(needs_terms=base.needs_terms)
 
     def evaluations(self, terms: int = 1) -> float:
         """Twice those of the base."""

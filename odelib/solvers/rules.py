@@ -47,9 +47,14 @@ def step_rule(rule: str | StepRule | Tableau) -> StepRule:
         return _RULES[rule]
     match = re.fullmatch(r"([^()]+)\((.+)\)", rule)
     if match is None:
-        return _RULES[choose(rule, STEP_RULES, "step rule")]
+        return _RULES[choose(rule, (*STEP_RULES, "reversible(rk4)"), "step rule")]
     name, inner = match.groups()
     if name == "reversible":
         return Reversible(step_rule(inner))
+    if name in TABLEAUS or inner in SCHEMES:
+        raise ValueError(
+            f"the step rule {rule!r} names {inner!r} inside of {name!r}: a splitting ({', '.join(SCHEMES)}) takes a "
+            "Runge-Kutta rule such as 'midpoint' inside, 'reversible' any rule, and the others take none"
+        )
     choose(name, SCHEMES, "splitting")
     return Splitting(name, ExplicitRungeKutta(TABLEAUS[choose(inner, TABLEAUS, "sub-step of a splitting")]))

@@ -22,28 +22,18 @@ class ExplicitRungeKutta(StepRule):
 
     tableau: Tableau
 
-    @property
-    def name(self) -> str:
-        """Name of the tableau."""
-        return self.tableau.name
+    def __post_init__(self) -> None:
+        if not isinstance(self.tableau, Tableau):
+            raise TypeError(
+                f"the tableau is {self.tableau!r}: give a Tableau, such as TABLEAUS['rk4'], or call step_rule('rk4')"
+            )
+        tableau = self.tableau
+        # The local error of the lower of the two orders is what the embedded method estimates.
+        estimated = min(tableau.order, tableau.embedded_order) + 1 if tableau.b_error else None
+        vars(self).update(name=tableau.name, order=tableau.order, error_order=estimated, weights=tableau.b)
 
     @property
-    def order(self) -> int:
-        """Order of the tableau."""
-        return self.tableau.order
-
-    @property
-    def error_order(self) -> int | None:
-        """Order of the local error that the embedded method estimates: one above the lower of the two orders."""
-        return min(self.tableau.order, self.tableau.embedded_order) + 1 if self.tableau.b_error else None
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The tableau's b."""
-        return self.tableau.b
-
-    @property
-    def real_stability(self) -> float:
+    def real_stability(self) -> float:  # type: ignore[override]
         """That of the tableau."""
         return self.tableau.real_stability
 

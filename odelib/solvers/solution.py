@@ -42,15 +42,10 @@ class Stats:
     @classmethod
     def of(cls, counts: Counts, rule: StepRule) -> "Stats":
         """Return the statistics of a solve by a rule."""
-        return cls(
-            nfe=counts.nfe,
-            steps=counts.steps,
-            accepted=counts.accepted,
-            rejected=counts.steps - counts.accepted,
-            smallest=min(counts.sizes, default=0.0),
-            largest=max(counts.sizes, default=0.0),
-            hint=counts.watch.hint(rule, counts.steps, counts.accepted),
-        )
+        steps, accepted, sizes = counts.steps, counts.accepted, counts.sizes
+        smallest, largest = min(sizes, default=0.0), max(sizes, default=0.0)
+        hint = counts.watch.hint(rule, steps, accepted)
+        return cls(counts.nfe, steps, accepted, steps - accepted, smallest, largest, hint)
 
 
 @dataclass(frozen=True)

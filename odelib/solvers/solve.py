@@ -12,8 +12,17 @@ from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
 
 from odelib.solvers.adaptive import Adaptive
-from odelib.solvers.checks import check_finite, check_rule, check_times, readable
-from odelib.solvers.errors import SolverError, warn
+from odelib.solvers.callbacks import NO_CALLBACKS, Callbacks, check_callbacks
+from odelib.solvers.checks import (
+    adaptive_on_leaves,
+    check_finite,
+    check_rule,
+    check_takes_two,
+    check_times,
+    events_on_leaves,
+    readable,
+)
+from odelib.solvers.errors import SolverError, tell
 from odelib.solvers.events import Event, sorted_crossings, with_gradient
 from odelib.solvers.field import Clamped, Field, InUnitTime, Tree, draw, is_random, is_split, terms_of
 from odelib.solvers.gradients import Adjoint, Backprop, Checkpoint, Gradient, gradient_mode, parameters_of
@@ -22,7 +31,7 @@ from odelib.solvers.gradients.checkpoint import Replay
 from odelib.solvers.gradients.node import Solve, missing_among
 from odelib.solvers.gradients.reversible import StepBack
 from odelib.solvers.grid import Grid
-from odelib.solvers.loop import NO_CALLBACKS, Callbacks, Problem, Taken, follow, march
+from odelib.solvers.loop import Problem, Taken, follow, march
 from odelib.solvers.outputs import Collector, Mark, Outputs
 from odelib.solvers.per_sample import solve_per_sample
 from odelib.solvers.randomness import Draws, random_state, same
@@ -47,6 +56,7 @@ def solve(
     events: Event | Sequence[Event] = (),
     callbacks: Callbacks | None = None,
     dense: bool = False,
+    strict: bool = True,
 ) -> Solution:
     """Integrate dy/dt = field(t, y) from y(times[0]) = y0 through all of ``times``.
 
@@ -65,10 +75,14 @@ def solve(
             are the same in all modes but "reversible", which solves with an invertible rule: the given one, or
             `Reversible` around it.
         parameters: For modes other than "backprop": the tensors that the field depends on, where it is no
-            ``nn.Module`` that could be asked.
+            ``nn.Module`` that could be asked. Another tensor with gradient is refused: at the field's first value, or
+            where it comes in later, on the way back. Not seen is what no evaluation on the way back meets, as a tensor
+            of a moment between two steps of the adjoint, and what a ``torch.autograd.Function`` keeps to itself.
         events: Functions whose zeros end the solve or are recorded.
         callbacks: Functions that are told of the steps.
         dense: Whether the solution can be asked for the state at any time between, which keeps all steps in memory.
+        strict: Whether what would give a wrong gradient and a fixed grid that ends in NaN or infinity are refused. If
+            False, the one is warned of and the other let pass, as by torchdiffeq and the door for its programs.
 
     Returns:
         A `Solution` with the states at ``times``.
@@ -79,62 +93,35 @@ def solve(
         TypeError: The state is not of floating or complex tensors, or the field returns another type, dtype or device.
         SolverError: The solution became NaN or infinite, the step too small, or the steps too many.
     """
-    return solved(field, y0, times, rule, steps, gradient, parameters, events, callbacks, dense)
-
-
-def solved(
-    field: Field,
-    y0: Tree,
-    times: Sequence[float] | Tensor,
-    rule: str | StepRule | Tableau | None = None,
-    steps: int | Grid | Adaptive = 1,
-    gradient: str | Gradient = "backprop",
-    parameters: Sequence[Tensor] | Tensor | None = None,
-    events: Event | Sequence[Event] = (),
-    callbacks: Callbacks | None = None,
-    dense: bool = False,
-    strict: bool = True,
-) -> Solution:
-    """Solve as `solve` does; if not ``strict``, as torchdiffeq does.
-
-    Then a tensor that is missing among the parameters is warned of, and a fixed grid may end in NaN or infinity.
-    """
     grid = check_times(times)
     structure = Structure(y0)
     method, mode = check_rule(rule, steps, field), gradient_mode(gradient)
     if not isinstance(mode, Backprop | Checkpoint | Adjoint) and not method.invertible:
         method = Reversible(method)
+    if not isinstance(dense, bool):
+        raise TypeError(f"dense is {dense!r}: give True or False")
     if dense and not isinstance(mode, Backprop):
         raise ValueError(
             f"dense output goes through the steps, which gradient={gradient!r} does not keep: take 'backprop'"
         )
     if isinstance(steps, Adaptive):
-        if steps.norm is not None and not structure.is_tensor:
-            norm = steps.norm
-            steps = replace(steps, norm=lambda leaves: norm(structure.tree(leaves)))
-        if isinstance(steps.rtol, tuple | list) or isinstance(steps.atol, tuple | list):
-            steps = steps.repeated(len(leaves_of(structure.y0)), 1)
-    some = (events,) if isinstance(events, Event) else events
-    if not isinstance(some, list | tuple) or not set(map(type, some)) <= {Event}:
-        raise TypeError(f"events is {events!r}: give an Event(function), or some in a list")
-    if callbacks is not None and not isinstance(callbacks, Callbacks):
-        raise TypeError(f"callbacks is {callbacks!r}: give Callbacks(...), or None")
+        steps = adaptive_on_leaves(steps, structure)
     if not callable(field):
         raise TypeError(f"the field is {field!r}: give a function of (t, y), or a module with forward(t, y)")
-    if not structure.is_tensor:
-        some = tuple(_on_leaves(event, structure) for event in some)
-    problem = Problem(structure.field(field), method, grid, steps, callbacks or NO_CALLBACKS, tuple(some))
+    some = events_on_leaves(events, structure)
+    told = NO_CALLBACKS if callbacks is None else check_callbacks(callbacks)
+    problem = Problem(structure.field(field), method, grid, steps, told, some)
     if len(grid) == 1:
         here = structure.tree(stacked(structure.y0, [structure.y0]))
         return Solution(grid, here, Stats(0, 0, 0), events=sorted_crossings(structure, [], some))
     clock: Any = times if isinstance(times, Tensor) and varies(times) else None
-    if isinstance(steps, Adaptive) and steps.per_sample:
-        return solve_per_sample(problem, structure, steps, mode, clock is not None, dense)
-    return _Solver(problem, structure, mode, field, parameters, clock, dense, strict).solution()
-
-
-def _on_leaves(event: Event, structure: Structure) -> Event:
-    return replace(event, function=lambda t, y: event.function(t, structure.tree(y)))
+    try:
+        if isinstance(steps, Adaptive) and steps.per_sample:
+            return solve_per_sample(problem, structure, steps, mode, clock is not None, dense)
+        return _Solver(problem, structure, mode, field, parameters, clock, dense, strict).solution()
+    except TypeError as error:
+        check_takes_two(field, error)  # now, so that it costs nothing where all is well
+        raise
 
 
 @dataclass
@@ -212,16 +199,16 @@ class _Solver:
             strategy = SolveAdjoint(self.mode, back or problem, *recorded)
         else:
             strategy = StepBack(*recorded)
-        # A function may use a tensor later that its first value did not depend on; only the graphs of all steps tell.
-        # A module holds what it depends on.
-        self.counts.suspects = self.given is not None and self.strict
+        # A field may use a tensor later that its first value did not depend on; only the graphs of all steps tell.
+        self.counts.strict = self.strict
         before = random_state(leaves)
         flat = Solve.apply(strategy, *leaves, *parameters)
         if not (strategy.draws_again or is_random(problem.field) or same(before, random_state(leaves))):
-            self._tell(
+            tell(
                 f"the field, or a callback, drew random numbers, which gradient={self.mode!r} cannot draw again alike "
                 "with these steps, so that the gradient would be of another field: call eval(), draw in a RandomField, "
-                "or take 'checkpoint' with a number of steps"
+                "or take 'checkpoint' with a number of steps",
+                self.strict,
             )
         if isinstance(y0, Tensor):
             return list(flat)
@@ -234,13 +221,8 @@ class _Solver:
         # Of a function, one value does not tell what the others reach to; a module holds what it depends on.
         self.counts.captures |= captures or self.given is not None
         if sentence is not None:
-            self._tell(sentence)
-
-    def _tell(self, sentence: str) -> None:
-        """Refuse what gives wrong gradients; torchdiffeq lets it pass, so its door warns."""
-        if self.strict:
-            raise ValueError(sentence)
-        warn(sentence)
+            self.counts.strict = None  # told once
+            tell(sentence, self.strict)
 
     def _march(self, problem: Problem, y: State, steps: int) -> list[State]:
         """Go the fastest way over equal steps; it compiles without a break."""

@@ -44,16 +44,9 @@ class Splitting(StepRule):
     def __post_init__(self) -> None:
         choose(self.scheme, SCHEMES, "splitting")
         expect_rule(self.substep)
-
-    @property
-    def name(self) -> str:
-        """``scheme``, or ``scheme(substep)`` where the sub-step is not Euler's."""
-        return self.scheme if self.substep.name == "euler" else f"{self.scheme}({self.substep.name})"
-
-    @property
-    def order(self) -> int:
-        """The smaller of the order of the scheme and of the sub-step; terms that are `Exact` lower it no further."""
-        return min(SCHEMES[self.scheme][0], self.substep.order)
+        inner = self.substep
+        name = self.scheme if inner.name == "euler" else f"{self.scheme}({inner.name})"
+        vars(self).update(name=name, order=min(SCHEMES[self.scheme][0], inner.order))
 
     def sequence(self, terms: int) -> list[tuple[int, float]]:
         """Return the sub-steps for a field of ``terms`` terms: pairs of term index and fraction of the step."""

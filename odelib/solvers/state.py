@@ -268,10 +268,6 @@ class OnLeaves(Wrapped):
         super().__init__(field)
         self.structure = structure
 
-    def around(self, field: Field) -> Field:
-        """Return another field on trees, called on leaves."""
-        return OnLeaves(field, self.structure)
-
     def draw(self, y: Tree) -> Field:
         """Return what the field draws for the tree of these leaves."""
         drawn = draw(self.field, self.structure.tree(y))  # type: ignore[arg-type]

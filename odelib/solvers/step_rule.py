@@ -1,7 +1,7 @@
 """What a step rule is: the whole of what the loop, the gradient modes and the events know of a numerical method."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -71,54 +71,20 @@ class StepRule:
         real_stability: Length of the interval of the negative real axis in which the method is stable, for the hint.
     """
 
-    if TYPE_CHECKING:  # as properties, so that a rule may give them as attributes or compute them
+    name: str
+    order: int
+    error_order: int | None = None
+    needs_terms: bool = False
+    invertible: bool = False
+    one_step: bool = True
+    differentiates: bool = False
+    weights: tuple[float, ...] | None = None
+    real_stability: float = 0.0
 
-        @property
-        def name(self) -> str:
-            """Its name."""
-
-        @property
-        def order(self) -> int:
-            """Its order."""
-
-        @property
-        def error_order(self) -> int | None:
-            """Order of its error estimate."""
-
-        @property
-        def needs_terms(self) -> bool:
-            """Whether the field must be split."""
-
-        @property
-        def invertible(self) -> bool:
-            """Whether it can be taken back."""
-
-        @property
-        def one_step(self) -> bool:
-            """Whether it may begin from (t, y) alone."""
-
-        @property
-        def differentiates(self) -> bool:
-            """Whether it takes derivatives of the field."""
-
-        @property
-        def weights(self) -> tuple[float, ...] | None:
-            """Its weights."""
-
-        @property
-        def real_stability(self) -> float:
-            """Its real stability interval."""
-
-    else:
-        error_order = weights = None
-        needs_terms = invertible = differentiates = False
-        one_step = True
-        real_stability = 0.0
-
-        def __init_subclass__(cls):
-            super().__init_subclass__()
-            if not hasattr(cls, "name"):
-                cls.name = cls.__name__
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__
 
     def evaluations(self, terms: int) -> float:
         """Return the field evaluations of one step on a fixed grid; one of one of ``terms`` terms counts 1 / terms."""

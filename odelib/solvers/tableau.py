@@ -1,18 +1,29 @@
 """What a Butcher tableau is: an explicit Runge-Kutta method as a datum that checks itself when it is made."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 
+from odelib.names import expect
+from odelib.solvers.adaptive import as_floats
+
 _ROUNDING = 1e-12
 
 Pairs = tuple[tuple[int, float], ...]
+Rows = tuple[tuple[float, Pairs], ...]
+Weights = tuple[tuple[float, ...], ...]
 
 
 def pairs(weights: tuple[float, ...]) -> Pairs:
     """Return (index, weight) for the weights that are not zero."""
     return tuple((i, weight) for i, weight in enumerate(weights) if weight != 0.0)
+
+
+def rows_of(nodes: tuple[float, ...], weights: Weights) -> Rows:
+    """Return the time of each stage and the pairs of its row."""
+    return tuple((node, pairs(row)) for node, row in zip(nodes, weights, strict=True))
 
 
 def error_weights(b: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
@@ -41,32 +52,43 @@ class Tableau:
 
     Raises:
         ValueError: The numbers contradict each other.
+        TypeError: They are no numbers.
     """
 
     name: str
     order: int
-    a: tuple[tuple[float, ...], ...]
+    a: Weights
     b: tuple[float, ...]
     c: tuple[float, ...]
     b_error: tuple[float, ...] | None = None
     embedded_order: int = 0
-    b_dense: tuple[tuple[float, ...], ...] | None = None
-    a_dense: tuple[tuple[float, ...], ...] = ()
+    b_dense: Weights | None = None
+    a_dense: Weights = ()
     c_dense: tuple[float, ...] = ()
     dense_order: int = 0
-    stage_pairs: tuple[tuple[float, "Pairs"], ...] = field(init=False, repr=False, compare=False)
+    stage_pairs: Rows = field(init=False, repr=False, compare=False)
     """For each stage after the first: its time c_i and the (stage, weight) pairs of row i that are not zero."""
-    inner_pairs: tuple[tuple[float, "Pairs"], ...] = field(init=False, repr=False, compare=False)
+    inner_pairs: Rows = field(init=False, repr=False, compare=False)
     """The same for those stages alone that the result needs."""
-    result_pairs: "Pairs" = field(init=False, repr=False, compare=False)
+    result_pairs: Pairs = field(init=False, repr=False, compare=False)
     """The (stage, weight) pairs of ``b`` that are not zero."""
-    error_pairs: "Pairs" = field(init=False, repr=False, compare=False)
+    error_pairs: Pairs = field(init=False, repr=False, compare=False)
     """The same of ``b_error``; empty where there is none."""
-    dense_pairs: tuple[tuple[float, "Pairs"], ...] = field(init=False, repr=False, compare=False)
+    dense_pairs: Rows = field(init=False, repr=False, compare=False)
     """The time and the pairs of each row of ``a_dense``, as `stage_pairs` has them of ``a``."""
-    _dense_from_end: tuple[tuple[float, ...], ...] = field(init=False, repr=False, compare=False)
+    _dense_from_end: Weights = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        expect(self, "a whole number", "order", "embedded_order", "dense_order")
+        # Tuples of floats of whatever came, lists and arrays too: rules are compared and kept by their tableaus.
+        for name in ("b", "c", "b_error", "c_dense"):
+            if getattr(self, name) is not None:
+                vars(self)[name] = as_floats(getattr(self, name), f"{name} of a tableau")
+        for name in ("a", "b_dense", "a_dense"):
+            rows, what = getattr(self, name), f"{name} of a tableau"
+            if name == "a" or rows is not None:
+                rows = rows if isinstance(rows, Iterable) else as_floats(rows, what)
+                vars(self)[name] = tuple(as_floats(row, f"a row of {what}") for row in rows)
         sizes = (len(self.a), len(self.b), len(self.c))
         if len(set(sizes)) != 1 or (self.b_error is not None and len(self.b_error) != len(self.b)):
             raise ValueError(
@@ -79,13 +101,10 @@ class Tableau:
             self._must_sum("b_error", self.b_error, 0.0)
         self._check_dense()
         # The loops run over these: zeros would cost an operation on the state each.
-        object.__setattr__(self, "stage_pairs", tuple((c, pairs(a)) for c, a in zip(self.c, self.a, strict=True))[1:])
-        object.__setattr__(self, "inner_pairs", self.stage_pairs[: self.evaluations - 1])
-        object.__setattr__(self, "result_pairs", pairs(self.b))
-        object.__setattr__(self, "error_pairs", pairs(self.b_error or ()))
-        further = tuple((c, pairs(a)) for c, a in zip(self.c_dense, self.a_dense, strict=True))
-        object.__setattr__(self, "dense_pairs", further)
-        object.__setattr__(self, "_dense_from_end", tuple(_from_end(row) for row in self.b_dense or ()))
+        after_first, further = rows_of(self.c, self.a)[1:], rows_of(self.c_dense, self.a_dense)
+        vars(self).update(stage_pairs=after_first, inner_pairs=after_first[: self.evaluations - 1], dense_pairs=further)
+        vars(self).update(result_pairs=pairs(self.b), error_pairs=pairs(self.b_error or ()))
+        vars(self).update(_dense_from_end=tuple(map(_from_end, self.b_dense or ())))
 
     def _check_dense(self) -> None:
         rows, further = len(self.b_dense or ()), len(self.a_dense)
@@ -105,9 +124,7 @@ class Tableau:
         for i, (row, weight) in enumerate(zip(self.b_dense, self._all_weights, strict=True)):
             self._must_sum(f"row {i} of b_dense", row, weight)
 
-    def _must_be_explicit(
-        self, what: str, rows: tuple[tuple[float, ...], ...], nodes: tuple[float, ...], before: int
-    ) -> None:
+    def _must_be_explicit(self, what: str, rows: Weights, nodes: tuple[float, ...], before: int) -> None:
         for i, (row, node) in enumerate(zip(rows, nodes, strict=True)):
             if (wanted := before + i) != len(row):
                 raise ValueError(

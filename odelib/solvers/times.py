@@ -40,12 +40,6 @@ def varies(times: Any) -> bool:
     )
 
 
-def slopes_at(field: Field, t: float, y: State) -> Sequence[Tensor]:
-    """Return field(t, y) without a graph, leaf by leaf."""
-    with torch.no_grad():
-        return leaves_of(field(t, y))
-
-
 class _Once(torch.autograd.Function):
     """The identity, whose derivative has none."""
 

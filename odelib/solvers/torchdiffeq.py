@@ -15,7 +15,7 @@ from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Tree
 from odelib.solvers.gradients import Adjoint, Gradient, parameters_of
-from odelib.solvers.solve import solved
+from odelib.solvers.solve import solve
 from odelib.solvers.torchdiffeq_events import until_event
 from odelib.solvers.torchdiffeq_field import WithTensorTime, callbacks_of, wide_of
 from odelib.solvers.torchdiffeq_methods import (
@@ -161,7 +161,8 @@ def odeint_adjoint(
         adjoint_method: Method of the way back; default ``method``.
         adjoint_options: Options of the way back; default ``options`` without their norm.
         adjoint_params: The tensors that ``func`` depends on, or the one; default its parameters. Those that it makes no
-            use of get a gradient of 0; one that is missing is warned of.
+            use of get a gradient of 0; one that is missing is warned of, at the first value of ``func`` or, where it
+            comes in later, on the way back.
 
     Returns:
         As `odeint`.
@@ -181,7 +182,8 @@ def odeint_adjoint(
             "there: give adjoint_options too, {} if there are none"
         )
     if adjoint_params is not None:
-        adjoint_params = (adjoint_params,) if isinstance(adjoint_params, Tensor) else tuple(adjoint_params)
+        several = isinstance(adjoint_params, Iterable) and not isinstance(adjoint_params, Tensor)
+        adjoint_params = tuple(adjoint_params) if several else (adjoint_params,)  # type: ignore[assignment]
     if is_torchdiffeqs(name) or is_torchdiffeqs(back_name):
         for one in {name, back_name} - {*installed_methods()}:
             raise ValueError(
@@ -236,7 +238,7 @@ def odeint_event(
     Returns:
         Time of the event, and the states at the beginning and there; both differentiable.
     """
-    start = t0.reshape(-1)
+    start = torch.as_tensor(t0).reshape(-1)
     ahead = 1.0 + start.detach().abs()  # enough to be another number
     times = torch.cat([start, start.detach() + (-ahead if reverse_time else ahead)])
     result: tuple[Tensor, Y] = odeint_interface(func, y0, times, event_fn=event_fn, **kwargs)
@@ -275,12 +277,12 @@ def _solved(
     arguments["callbacks"] = callbacks_of(func, "", clock, adaptive)
     if event_fn is not None:
         return until_event(field, y0, t, method, event_fn, arguments)
-    return solved(field, y0, t, rule, steps, **arguments).ys  # type: ignore[no-any-return]
+    return solve(field, y0, t, rule=rule, steps=steps, **arguments).ys  # type: ignore[no-any-return]
 
 
 def _tolerance(tolerance: Tolerance, y0: Tree) -> Any:
     """Return a tolerance as `Adaptive` takes it; for a state that is a tuple, torchdiffeq's are flat leaf by leaf."""
-    if isinstance(tolerance, int | float):
+    if isinstance(tolerance, int | float | str | None):  # what is no number, `Adaptive` refuses
         return tolerance
     if isinstance(y0, Tensor):
         return torch.as_tensor(tolerance, device=y0.device)

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from odelib.names import takes
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.errors import SolverError, warn
 from odelib.solvers.events import Event
 from odelib.solvers.field import Field, Tree
 from odelib.solvers.grid import Grid
-from odelib.solvers.solve import solved
+from odelib.solvers.solve import solve
 from odelib.solvers.torchdiffeq_methods import Method
 
 _EVENT_STEPS = 20_000
@@ -45,8 +46,14 @@ def until_event(
         steps = replace(steps, step_size=size, points=None)
         far, clock = _EVENT_STEPS * size, wide
 
+    if not takes(event_fn, 2):
+        raise TypeError(f"event_fn is {event_fn!r}: give a function of (t, y)")
+
     def values(time: Tensor, y: Tree) -> Tensor:
-        value = torch.as_tensor(event_fn(time, y))
+        given: Any = event_fn(time, y)
+        if not isinstance(given, Tensor | float | int | tuple | list):
+            raise TypeError(f"event_fn returned a {type(given).__name__}: return a tensor")
+        value = torch.as_tensor(given)
         return torch.where(value, 1.0, -1.0) if value.dtype == torch.bool else value
 
     with torch.no_grad():
@@ -58,7 +65,8 @@ def until_event(
     # All values count from the positive side, so that the least of them is the first to cross.
     event = Event(lambda time, y: (values(time, y) * signs).min(), time_dtype=clock.dtype)
     ahead = times.new_tensor([start + math.copysign(far, toward - start)])
-    solution = solved(field, y0, torch.cat([times[:1], ahead]), rule, steps, events=event, **arguments)
+    ends = torch.cat([times[:1], ahead])
+    solution = solve(field, y0, ends, rule=rule, steps=steps, events=event, **arguments)
     if solution.status != "event":
         raise SolverError(
             f"no event up to t={solution.ts[-1]:.6g}: look at event_fn and at the direction of t", solution

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from odelib.names import expect
+from odelib.solvers.callbacks import Callbacks
 from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Time, Tree, Wrapped
-from odelib.solvers.loop import Callbacks
 from odelib.solvers.state import autocasts
 
 
@@ -29,10 +30,6 @@ class WithTensorTime(Wrapped):
         super().__init__(field)
         self.dtype, self.device, self.broadcasts = dtype, device, broadcasts
         self._told = False
-
-    def around(self, field: Field) -> Field:
-        """Return another field with tensor time."""
-        return WithTensorTime(field, self.dtype, self.device, self.broadcasts)
 
     def __call__(self, t: Time, y: Tree) -> Tree:
         """Return field(tensor of t, y)."""
@@ -91,6 +88,8 @@ def callbacks_of(func: Field, ending: str, like: Tensor, adaptive: bool) -> Call
             "take an adaptive method such as 'dopri5'"
         )
         own[1:] = None, None
+    asked = [name for name, call in zip(names, own, strict=True) if call is not None]
+    expect(func, "a function", *asked, called_with="t0, y0, dt")
     return Callbacks(*(None if call is None else _with_tensors(call, like) for call in own))
 
 

@@ -9,39 +9,23 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from odelib.names import choose
-from odelib.solvers.adaptive import Adaptive, Controller
+from odelib.names import choose, takes
+from odelib.solvers.adaptive import Adaptive, Controller, as_floats
 from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Tree
 from odelib.solvers.grid import Grid
 from odelib.solvers.splitting import SCHEMES
 from odelib.solvers.state import time_dtype
+from odelib.solvers.tableaus import TABLEAUS
 
-ADAPTIVE_METHODS = {
-    "dopri5": "dopri5",
-    "dopri8": "dopri8",
-    "bosh3": "bosh3",
-    "adaptive_heun": "heun",
-    "tsit5": "tsit5",
-    "fehlberg45": "fehlberg45",
-    "cash-karp": "cash-karp",
-}
+ADAPTIVE_METHODS = {"adaptive_heun" if name == "heun" else name: name for name, it in TABLEAUS.items() if it.b_error}
 """Methods of `odeint` that choose their steps, and the step rules they are."""
 
-FIXED_METHODS = {
-    "euler": "euler",
-    "midpoint": "midpoint",
-    "heun2": "heun",
-    "heun3": "heun3",
-    "rk4": "rk38",
-    "rk4_classic": "rk4",
-    "ralston": "ralston",
-    "ssprk3": "ssprk3",
-    **{name: name for name in SCHEMES},
-}
+FIXED_METHODS = {name: name for name in ("euler", "midpoint", "heun3", "ralston", "ssprk3", *SCHEMES)}
+FIXED_METHODS |= {"heun2": "heun", "rk4": "rk38", "rk4_classic": "rk4"}
 """Methods of `odeint` on a fixed grid. As in torchdiffeq, "rk4" is Kutta's 3/8 rule."""
 
-_NUMBERS = {"first_step": "first_step", "min_step": "min_step", "max_step": "max_step"}
+_NUMBERS = ("first_step", "min_step", "max_step")
 _FACTORS = {"safety": "safety", "dfactor": "shrink", "ifactor": "grow"}
 _ADAPTIVE_OPTIONS = (
     *(*_NUMBERS, *_FACTORS, "max_num_steps", "step_t", "jump_t", "norm", "dtype"),
@@ -98,6 +82,8 @@ def handed_through(
 
 def known_options(method: str, options: dict[str, Any] | None) -> dict[str, Any]:
     """Return the options that a method makes use of, and warn of the others, as torchdiffeq does."""
+    if not isinstance(options, dict | None):
+        raise TypeError(f"options is {options!r}: give a dict such as {{'step_size': 0.1}}, or None")
     adaptive = method in ADAPTIVE_METHODS
     valid, others = (_ADAPTIVE_OPTIONS, _FIXED_OPTIONS) if adaptive else (_FIXED_OPTIONS, _ADAPTIVE_OPTIONS)
     known = {}
@@ -118,9 +104,11 @@ def known_options(method: str, options: dict[str, Any] | None) -> dict[str, Any]
 
 def clock_of(method: str, options: dict[str, Any], wide: Tensor, t: Tensor | Sequence[float]) -> Tensor:
     """Return an empty tensor of the dtype and device in which a method's callbacks get their times."""
-    dtype = time_dtype(wide.device)
+    dtype = options.get("dtype", time_dtype(wide.device))
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"the option 'dtype' is {dtype!r}: give a dtype such as torch.float64")
     if method in ADAPTIVE_METHODS:
-        return wide.to(torch.promote_types(options.get("dtype", dtype), wide.dtype))
+        return wide.to(torch.promote_types(dtype, wide.dtype))
     return wide.to(t.dtype if isinstance(t, Tensor) and t.is_floating_point() else dtype)
 
 
@@ -130,17 +118,23 @@ def adaptive_arguments(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A value is out of its range.
     """
-    factors = {ours: float(options[theirs]) for theirs, ours in _FACTORS.items() if theirs in options}
-    arguments = {name: float(options[name]) for name in _NUMBERS if options.get(name) is not None}
+    factors = {ours: _number(options, theirs) for theirs, ours in _FACTORS.items() if theirs in options}
+    arguments = {name: _number(options, name) for name in _NUMBERS if options.get(name) is not None}
     return arguments | {
         # torchdiffeq's controller, unless another is asked for.
         "controller": options.get("controller", Controller(**factors)),
         "norm": options.get("norm"),
-        "max_steps": int(options.get("max_num_steps", 2**31 - 1)),
-        "step_t": _floats(options.get("step_t")),
-        "jump_t": _floats(options.get("jump_t")),
+        "max_steps": int(_number({"max_num_steps": 2**31 - 1, **options}, "max_num_steps")),
+        **{name: as_floats(options[name], name) for name in ("step_t", "jump_t") if options.get(name) is not None},
         "per_sample": bool(options.get("per_sample", False)),
     }
+
+
+def _number(options: dict[str, Any], name: str) -> float:
+    try:
+        return float(options[name])
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"the option {name!r} is {options[name]!r}: give a number") from error
 
 
 def fixed_steps(options: dict[str, Any], func: Field, y0: Tree, like: Tensor) -> int | Grid:
@@ -160,13 +154,16 @@ def fixed_steps(options: dict[str, Any], func: Field, y0: Tree, like: Tensor) ->
     two_sided = bool(options.get("perturb", False))
     if size is not None and constructor is not None:
         raise ValueError("step_size and grid_constructor came together: give one of the two")
-    if size is not None and like.dtype != torch.float32:
-        return Grid(float(size), interpolation=interpolation, two_sided=two_sided)
     points: Callable[[Sequence[float]], Sequence[float]]
     if size is not None:
-        points = _in_single_precision(float(size))
+        size = _number(options, "step_size")
+        if like.dtype != torch.float32:
+            return Grid(size, interpolation=interpolation, two_sided=two_sided)
+        points = _in_single_precision(size)
     elif constructor is not None:
-        points = lambda times: constructor(func, y0, like.new_tensor(times)).tolist()  # noqa: E731
+        if not takes(constructor, 3):
+            raise TypeError(f"grid_constructor is {constructor!r}: give a function of (func, y0, t)")
+        points = lambda times: constructor(func, y0, like.new_tensor(times))  # noqa: E731
     elif two_sided:
         points = tuple
     else:
@@ -198,9 +195,3 @@ def norm_of_both(norm: Callable[[Any], Tensor], y0: Tree) -> Callable[[tuple[Ten
         return torch.maximum(*map(norm, parts))
 
     return both
-
-
-def _floats(times: Any) -> tuple[float, ...]:
-    if times is None:
-        return ()
-    return tuple(float(time) for time in (times.tolist() if isinstance(times, Tensor) else times))

@@ -26,7 +26,9 @@ class Counts:
         self.nfe = 0.0
         self.steps = self.accepted = 0
         self.captures = False  # whether the field's graph reaches to nodes that were made before the solve
-        self.suspects = False  # whether each step's graph is looked through for a tensor that nobody named
+        # Whether a tensor that nobody named is refused if a step's graph reaches to it, or warned of, or (None) not
+        # looked for.
+        self.strict: bool | None = None
         self.sizes: list[float] = []
         self.watch = StiffnessWatch()
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from odelib.solvers import Adaptive, Exact, Grid, Step, StepRule, Sum, check_terms, solve
+from odelib.solvers import Adaptive, Exact, Grid, Step, StepRule, Sum, check_terms, integrate, solve, step_rule
 
 # Without the run-time checks of the tests, which would speak first.
 CASES = """
@@ -25,6 +25,15 @@ def solved(times=(0.0, 1.0), f=field, **options):
 def block(**options):
     return lambda: DepthBlock(net, "euler", DepthSchedule(1), **options)
 
+def fixed(**options):
+    return lambda: odeint(field, y, [0.0, 1.0], method="rk4", options=options)
+
+class Mute(nn.Module):
+    def forward(self, t, y):
+        return -y
+
+mute = Mute()
+mute.callback_step = lambda t: None
 only = Sum(field, Exact(lambda t, h, y: y))
 cases = [
     (solved("01"), "times is '01' (a string is no sequence"),
@@ -63,6 +72,58 @@ cases = [
     (lambda: Splitting("strang", "euler"), "the rule inside is 'euler': give a StepRule"),
     (lambda: Exact(3), "flow of Exact is 3: give a function"),
     (lambda: Sum(3), "the terms of a sum are (3,): give functions"),
+    (solved(callbacks=Callbacks(lambda t, y, *h: None)), None),
+    (lambda: Callbacks(tried=lambda t, y: None), "give a function, or None; it is called with (t, y, h)"),
+    (lambda: Callbacks(rejected=lambda t: None), "give a function, or None; it is called with (t, y, h)"),
+    (lambda: Adjoint(callbacks=print), "give Callbacks(...), or None"),
+    (lambda: Adjoint(seminorm="no"), "seminorm of Adjoint is 'no': give True or False"),
+    (solved(f=lambda y: -y), "which does not take (t, y): let it take these two"),
+    (solved(f=lambda t, y, z: -y, steps=Adaptive()), "which does not take (t, y): let it take these two"),
+    (solved(f=nn.Linear(3, 3), steps=Adaptive(per_sample=True)), "which does not take (t, y): let it take these two"),
+    (solved(f=Sum(field, lambda y: y), rule="strang"), "which does not take (t, y): let it take these two"),
+    (solved(dense="no"), "dense is 'no': give True or False"),
+    (lambda: integrate(field, 3, y, t=0.0, h=0.1, steps=2), "the step rule is 3: give a name"),
+    (lambda: integrate(field, "rk5", y, t=0.0, h=0.1, steps=2), "unknown step rule 'rk5': the nearest valid name is"),
+    (lambda: integrate(field, "rk4", y, t=0.0, h=0.1, steps=2.5), "steps=2.5: give"),
+    (lambda: integrate(field, "rk4", [1.0], t=0.0, h=0.1, steps=2), "a state list and steps=2: give a function"),
+    (lambda: integrate(3, "rk4", y, t=0.0, h=0.1, steps=2), "integrate came with a field int"),
+    (lambda: ExplicitRungeKutta("rk4"), "the tableau is 'rk4': give a Tableau, such as TABLEAUS['rk4']"),
+    (lambda: step_rule("rk4(euler)"), "names 'euler' inside of 'rk4': a splitting (lie-trotter, strang,"),
+    (lambda: step_rule("strang(strang)"), "names 'strang' inside of 'strang': a splitting (lie-trotter,"),
+    (lambda: step_rule("reversible"), "the nearest valid name is 'reversible(rk4)'"),
+    (lambda: Event(lambda y: y), "give a function; it is called with (t, y)"),
+    (lambda: Event(turn.function, terminal="no"), "terminal of Event is 'no': give True or False"),
+    (lambda: Event(turn.function, time_dtype="float32"), "time_dtype of Event is 'float32': give a floating dtype"),
+    (lambda: Event(turn.function, time_dtype=torch.int32), "time_dtype of Event is torch.int32: give a floating"),
+    (lambda: Grid(0.1, two_sided="no"), "two_sided of Grid is 'no': give True or False"),
+    (lambda: Grid(points=lambda: [0.0, 1.0]), "give a function, or None; it is called with (times)"),
+    (solved(steps=Grid(1e-300)), "less than what tells two numbers apart at the times 0.0 and 1.0"),
+    (lambda: Adaptive(norm=lambda: 1.0), "give a function, or None; it is called with (error)"),
+    (solved(steps=Adaptive(norm=lambda e: 1j * e.sum(), first_step=0.1)), "return one real number as a 0-dimensional"),
+    (solved(steps=Adaptive(rtol=torch.ones(7), first_step=0.1)), "rtol of shape (7,) does not go with a state of"),
+    (solved(steps=Adaptive(atol=(torch.ones(3, 1),))), "atol of shape (3, 1) does not go with a state of"),
+    (lambda: Adaptive(jump_t=[float("nan")]), "jump_t holds NaN, (nan,): replace it by a time"),
+    (lambda: Adaptive(per_sample="no"), "per_sample of Adaptive is 'no': give True or False"),
+    (lambda: Controller(i=float("nan")), "and 0 < safety <= 1, and finite i, p and d"),
+    # Lists and tensors become tuples of floats, or the rule could be neither compared nor kept.
+    (lambda: {Tableau("mine", 2, [[], [0.5]], torch.tensor([0.0, 1.0]), [0, 0.5]).real_stability}, None),
+    (lambda: Tableau("mine", 1, None, (1.0,), (0.0,)), "a of a tableau is None ('NoneType' object is not iterable)"),
+    (lambda: Tableau("mine", 1, ((),), ("a",), (0.0,)), "b of a tableau is ('a',) (could not"),
+    (lambda: Tableau("mine", 1, ((),), 1.0, (0.0,)), "b of a tableau is 1.0 ('float' object is not iterable)"),
+    (lambda: Tableau("mine", "one", ((),), (1.0,), (0.0,)), "order of Tableau is 'one': give a whole number"),
+    (lambda: odeint(3, y, torch.tensor([0.0, 1.0])), "a field is 3, which does not take (t, y): let it take"),
+    (lambda: odeint(lambda y: y, y, [0.0, 1.0]), "which does not take (t, y): let it take these two"),
+    (lambda: odeint(field, y, [0.0, 1.0], options=["norm"]), "options is ['norm']: give a dict"),
+    (lambda: odeint(field, y, [0.0, 1.0], options={"first_step": "a"}), "option 'first_step' is 'a': give a number"),
+    (lambda: odeint(field, y, [0.0, 1.0], options={"dtype": "a"}), "the option 'dtype' is 'a': give a dtype"),
+    (lambda: odeint(field, y, [0.0, 1.0], rtol=None), "rtol is None: give a number or a tensor"),
+    (lambda: odeint(field, y, [0.0, 1.0], event_fn=lambda y: y), "event_fn is <function"),
+    (lambda: odeint(field, y, [0.0, 1.0], event_fn=lambda t, y: None), "event_fn returned a NoneType: return a tensor"),
+    (lambda: odeint(mute, y, [0.0, 1.0], method="euler"), "callback_step of Mute is <function"),
+    (lambda: odeint_adjoint(field, y, [0.0, 1.0], adjoint_params=3), "parameters holds 3: give the tensors"),
+    (fixed(step_size="a"), "the option 'step_size' is 'a': give a number"),
+    (fixed(grid_constructor="a"), "grid_constructor is 'a': give a function of (func, y0, t)"),
+    (lambda: DepthBlock(net[0], "euler", DepthSchedule(1)), "give modules with forward(t, x), one per weight set"),
     (block(steps=3), "steps is 3: give Adaptive(...), or None; a number of steps is the schedule's"),
     (block(gradient=3), "gradient is 3: give one of backprop"),
     (lambda: DepthBlock([field], "euler", DepthSchedule(1)), "give modules with forward(t, x)"),
@@ -205,3 +266,10 @@ def test_a_flow_is_compared_with_its_field(rate, dtype):
         lambda t, y: (-y[0], y[1]), Exact(lambda t, h, y: (y[0], y[1] + h), lambda t, y: (0 * y[0], 0 * y[1] + 1))
     )
     check_terms(both, (torch.ones(2), torch.ones(3)))
+
+
+def test_the_bare_loop_takes_a_name_and_a_tableau_too():
+    y, given = torch.ones(3), {"t": 0.0, "h": 0.1, "steps": 3}
+    right = integrate(lambda t, y: -y, step_rule("rk4"), y, **given)
+    for rule in ("rk4", step_rule("rk4").tableau):
+        assert torch.equal(integrate(lambda t, y: -y, rule, y, **given), right)

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from odelib.names import expect
 from odelib.solvers.adaptive import Adaptive
-from odelib.solvers.checks import check_steps
+from odelib.solvers.callbacks import NO_CALLBACKS, Callbacks, check_callbacks
+from odelib.solvers.checks import check_rule, check_steps
 from odelib.solvers.field import Field, Time
-from odelib.solvers.gradients.checkpoint import Recorded
-from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
+from odelib.solvers.gradients.node import Recorded, Sums, vjp, zeros_if_none
 from odelib.solvers.grid import Grid
-from odelib.solvers.loop import NO_CALLBACKS, Callbacks, Problem, Taken, steps_of
+from odelib.solvers.loop import Problem, Taken, steps_of
 from odelib.solvers.randomness import Draws
 from odelib.solvers.rules import step_rule
 from odelib.solvers.state import State, leaves_of, rms
@@ -51,6 +52,9 @@ class Adjoint:
             step_rule(self.rule)
         if self.steps is not None:
             check_steps(self.steps)
+        expect(self, "True or False", "seminorm")
+        if self.callbacks is not None:
+            check_callbacks(self.callbacks)
 
 
 class AdjointField:
@@ -181,13 +185,9 @@ class SolveAdjoint(Recorded):
     def _steps(self) -> int | Grid | Adaptive:
         """Return the steps of the way back."""
         steps = self.problem.steps if self.mode.steps is None else self.mode.steps
+        check_rule(self.rule, steps, self.problem.field)
         if not isinstance(steps, Adaptive):
             return steps
-        if self.rule.error_order is None:
-            raise ValueError(
-                f"{self.rule.name!r} has no error estimate by which the steps of the adjoint equation could be chosen: "
-                "name a rule that has one, or a number of steps, as in Adjoint(rule='dopri5') or Adjoint(steps=20)"
-            )
         count = len(leaves_of(self.form))
         if steps.norm is not None and self.mode.steps is None:
             # The norm is of the state; what it would be of state and adjoint together it can't know.
@@ -197,7 +197,7 @@ class SolveAdjoint(Recorded):
                 "with seminorm=False, or a rule without weights, the parameters are leaves too, and rtol or atol came "
                 "as a tuple: give numbers for the way back, as in Adjoint(steps=Adaptive(rtol=1e-5))"
             )
-        steps = steps.repeated(count, 2)
+        steps = steps.repeated(leaves_of(self.form), 2)
         if self.in_state and self.mode.seminorm:
             norm = steps.norm or rms
             steps = replace(steps, norm=lambda leaves: norm(leaves[: 2 * count]))
@@ -237,8 +237,9 @@ class SolveAdjoint(Recorded):
         if self.in_state:
             state = (*state, *(torch.zeros_like(p) for p in self.parameters))
         rule = self.rule if self.in_state else WithQuadrature(self.rule, field)
-        callbacks = self.mode.callbacks or NO_CALLBACKS
-        problem = replace(self.back.between(start, stop), field=field, rule=rule, callbacks=callbacks)
+        problem = replace(
+            self.back.between(start, stop), field=field, rule=rule, callbacks=self.mode.callbacks or NO_CALLBACKS
+        )
         result: tuple[Tensor, ...] = state
         for taken, _ in steps_of(problem, state, Draws(field), Counts()):
             result = taken.y1

@@ -9,12 +9,10 @@ from torch import Tensor
 
 from odelib.names import choose, expect
 from odelib.solvers.adaptive import Adaptive
-from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
-from odelib.solvers.loop import Problem, Taken, follow
-from odelib.solvers.outputs import Collector, Mark, Outputs, state_at
-from odelib.solvers.randomness import Draws
+from odelib.solvers.gradients.node import Recorded, Sums, vjp, zeros_if_none
+from odelib.solvers.loop import Taken
+from odelib.solvers.outputs import Mark, state_at
 from odelib.solvers.state import State, leaves_of, like
-from odelib.solvers.watched import Counts
 
 
 @dataclass(frozen=True)
@@ -42,43 +40,6 @@ class Checkpoint:
         expect(self, "a whole number", "segments", optional=True)
         if isinstance(self.segments, int) and self.segments < 1:
             raise ValueError(f"segments is {self.segments}: keep at least 1 state")
-
-
-class Recorded:
-    """A solve whose steps can be taken again.
-
-    Attributes:
-        draws_again: Whether what the field draws by itself, as ``nn.Dropout`` does, is drawn again alike.
-
-    Args:
-        problem: The problem; its field is under watch.
-        form: The initial state, for its form.
-        parameters: The tensors that the field depends on.
-        counts: Where the cost of the way there is noted.
-        outputs: Where the outputs go.
-    """
-
-    draws_again = False
-
-    def __init__(
-        self, problem: Problem, form: State, parameters: tuple[Tensor, ...], counts: Counts, outputs: Outputs
-    ) -> None:
-        self.problem, self.form, self.parameters, self.counts = problem, form, parameters, counts
-        self.draws = Draws(problem.field, record=True)
-        self.outputs = outputs
-        self.path: list[tuple[float, float, float]] = []
-
-    def forward(self, y0: State) -> list[State]:
-        """Solve without a graph, keep what `keep` says, return the outputs."""
-        seen = Collector(self.problem, self.outputs, self.keep)
-        follow(self.problem, y0, self.draws, self.counts, seen.look, seen.probe)
-        # The outputs will hold this object by the graph: it must not hold them.
-        states, self.outputs.states = self.outputs.states, []
-        return states
-
-    def keep(self, number: int, taken: Taken) -> None:
-        """Note a step."""
-        self.path.append((taken.t, taken.h, taken.end))
 
 
 class Replay(Recorded):

@@ -4,34 +4,22 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from odelib.solvers.errors import tell
 from odelib.solvers.field import Field, is_split, terms_of
+from odelib.solvers.loop import Problem, Taken, follow
+from odelib.solvers.outputs import Collector, Outputs
+from odelib.solvers.randomness import Draws
 from odelib.solvers.state import State, leaves_of, like
 from odelib.solvers.times import without_derivative
 from odelib.solvers.watched import Counts
 
 _GRAD_FN = attrgetter("grad_fn")
 _SECOND = "second derivatives are known in gradient='backprop' only: choose it, or differentiate once"
-
-
-@runtime_checkable
-class WayBack(Protocol):
-    """A way to solve and to come back."""
-
-    form: State
-    draws_again: bool
-
-    def forward(self, y0: State) -> list[State]:
-        """Solve without a graph and return the outputs."""
-        ...
-
-    def backward(self, outputs: list[State], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], "Sums"]:
-        """Return the gradients with respect to the initial state and the parameters."""
-        ...
 
 
 class Sums:
@@ -52,15 +40,55 @@ class Sums:
                 total.add_(grad, alpha=scale)
 
 
+class Recorded:
+    """A solve whose steps can be taken again.
+
+    Attributes:
+        draws_again: Whether what the field draws by itself, as ``nn.Dropout`` does, is drawn again alike.
+
+    Args:
+        problem: The problem; its field is under watch.
+        form: The initial state, for its form.
+        parameters: The tensors that the field depends on.
+        counts: Where the cost of the way there is noted.
+        outputs: Where the outputs go.
+    """
+
+    draws_again = False
+
+    def __init__(
+        self, problem: Problem, form: State, parameters: tuple[Tensor, ...], counts: Counts, outputs: Outputs
+    ) -> None:
+        self.problem, self.form, self.parameters, self.counts = problem, form, parameters, counts
+        self.draws = Draws(problem.field, record=True)
+        self.outputs = outputs
+        self.path: list[tuple[float, float, float]] = []
+
+    def forward(self, y0: State) -> list[State]:
+        """Solve without a graph, keep what `keep` says, return the outputs."""
+        seen = Collector(self.problem, self.outputs, self.keep)
+        follow(self.problem, y0, self.draws, self.counts, seen.look, seen.probe)
+        # The outputs will hold this object by the graph: it must not hold them.
+        states, self.outputs.states = self.outputs.states, []
+        return states
+
+    def keep(self, number: int, taken: Taken) -> None:
+        """Note a step."""
+        self.path.append((taken.t, taken.h, taken.end))
+
+    def backward(self, outputs: list[State], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], Sums]:
+        """Return the gradients with respect to the initial state and the parameters."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it comes back: define backward")
+
+
 class Solve(torch.autograd.Function):
     """Runs a way back's forward part as one node of the graph."""
 
     @staticmethod
-    def forward(ctx: Any, strategy: WayBack, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, strategy: Recorded, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the leaves of all outputs, one output after the other."""
         ctx.autocast = _autocast(tensors[0].device.type)
-        count = len(leaves_of(strategy.form))
-        single = isinstance(strategy.form, Tensor)
+        count, single = len(leaves_of(strategy.form)), isinstance(strategy.form, Tensor)
         outputs = strategy.forward(tensors[0] if single else tensors[:count])
         flat: tuple[Any, ...] = tuple(outputs) if single else tuple(chain.from_iterable(outputs))
         ctx.strategy, ctx.count, ctx.inputs = strategy, count, len(tensors)
@@ -109,15 +137,25 @@ def vjp(
     before.
 
     Raises:
-        ValueError: The outputs depend on a tensor that nobody named; looked for where ``counts.suspects`` says so.
+        ValueError: The outputs depend on a tensor that nobody named; ``counts.strict`` says whether that is looked for.
+        RuntimeError: They depend on what was computed before the solve, and ``counts.captures`` did not say so.
     """
     live = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
     if not live:
         return (None,) * len(inputs)
     heads, tails = zip(*live, strict=True)
-    if counts.suspects and (sentence := missing_among(inputs, heads, None)[0]) is not None:
-        raise ValueError(sentence)
-    return torch.autograd.grad(heads, inputs, tails, retain_graph=counts.captures, allow_unused=True)
+    if counts.strict is not None and (sentence := missing_among(inputs, heads, None)[0]) is not None:
+        strict, counts.strict = counts.strict, None  # a warning comes once
+        tell(sentence, strict)
+    try:
+        return torch.autograd.grad(heads, inputs, tails, retain_graph=counts.captures, allow_unused=True)
+    except RuntimeError as error:
+        if "a second time" not in str(error):
+            raise
+        raise RuntimeError(
+            "the field makes use, after its first value, of what was computed from its parameters before the solve: "
+            "compute it in the field, or name them, as in parameters=tuple(field.parameters())"
+        ) from error
 
 
 def zeros_if_none(grads: Sequence[Tensor | None], leaves: Sequence[Tensor]) -> list[Tensor]:
@@ -182,9 +220,10 @@ def _behind(roots: Iterable[Any], until: Iterable[Any] = ()) -> tuple[set[Any], 
         if node in seen:
             continue
         seen.add(node)
-        if hasattr(node, "variable"):
+        parents = node.next_functions
+        if not parents and hasattr(node, "variable"):
             begun.append(node.variable)
-        for parent, _ in node.next_functions:
+        for parent, _ in parents:
             nodes.append(parent)
     return seen - {None}, begun
 
@@ -208,8 +247,10 @@ def missing_among(parameters: Sequence[Tensor], slopes: Sequence[Tensor], since:
     """
     named = set(map(id, parameters))
     nodes, begun = _behind(map(_GRAD_FN, slopes), map(_GRAD_FN, parameters))
+    # The nodes where the graph begins have no number of their own.
     captures = since is None
     for node in nodes:
+        # The nodes with which the graph begins have no number of their own.
         captures = captures or (not hasattr(node, "variable") and node._sequence_nr() < since._sequence_nr())
     for leaf in begun:
         if id(leaf) not in named:

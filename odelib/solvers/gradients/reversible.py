@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from odelib.solvers.gradients.checkpoint import Recorded
-from odelib.solvers.gradients.node import Sums, vjp, zeros_if_none
+from odelib.solvers.gradients.node import Recorded, Sums, vjp, zeros_if_none
 from odelib.solvers.loop import Taken
 from odelib.solvers.outputs import Mark, state_at
 from odelib.solvers.state import State, leaves_of

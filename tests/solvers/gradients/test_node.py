@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from odelib.solvers import GRADIENTS, Adaptive, Adjoint, Checkpoint, solve
+from odelib.solvers import GRADIENTS, Adaptive, Adjoint, Checkpoint, odeint, odeint_adjoint, solve
 from odelib.solvers.gradients.node import missing_among, parameters_of
 
 F64 = torch.float64
@@ -158,13 +158,60 @@ def test_a_tensor_that_is_missing_is_refused(make, mode):
         solve(field, Y0.clone().requires_grad_(), (0.0, 1.0), gradient=mode, parameters=())
 
 
-@pytest.mark.parametrize("mode", ["checkpoint", "adjoint", "reversible"])
-def test_a_tensor_that_is_missing_and_used_later_is_refused_on_the_way_back(mode):
-    w, k = leaf(2, 2), leaf(2, 2)
-    y0 = Y0.clone().requires_grad_()
-    ys = solve(lambda t, y: y @ (k if t > 0.5 else w), y0, (0.0, 1.0), steps=4, gradient=mode, parameters=[w]).ys
+class Later(Net):
+    """A field that makes use of another tensor within a part of the interval alone."""
+
+    def __init__(self, begin=0.5, end=1.0):
+        super().__init__()
+        self.begin, self.end = begin, end
+        self.held = ((2 * leaf(2, 2)).detach().requires_grad_(),)
+
+    def forward(self, t, y):
+        return y @ (self.held[0] if self.begin < t <= self.end else self.weight)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("part", [(0.5, 1.0), (0.3, 0.4)])
+@pytest.mark.parametrize("mode", ["checkpoint", Checkpoint("sqrt"), "adjoint", Adjoint(steps=Adaptive()), "reversible"])
+def test_a_tensor_that_is_missing_and_used_later_is_refused_on_the_way_back(mode, part, named):
+    net, y0 = Later(*part), Y0.clone().requires_grad_()
+    given = [net.weight] if named else None
+    ys = solve(net, y0, (0.0, 1.0), rule="dopri5", steps=8, gradient=mode, parameters=given).ys
     with pytest.raises(ValueError, match="requires a gradient and is not among its parameters, so it gets none: add"):
         ys.sum().backward()
+    assert net.held[0].grad is None
+
+
+def test_odeint_adjoint_warns_once_of_a_tensor_that_is_missing_and_used_later():
+    net, y0 = Later(), Y0.clone().requires_grad_()
+    ys = odeint_adjoint(net, y0, torch.tensor([0.0, 0.5, 1.0], dtype=F64))
+    with pytest.warns(UserWarning, match="is not among its parameters, so it gets none: add") as told:
+        ys.sum().backward()
+    assert len(told) == 1
+    # With the tensor named, nothing is warned of, and the gradients are those of the steps.
+    found = []
+    for solver, options in ((odeint, {}), (odeint_adjoint, {"adjoint_params": (*net.parameters(), *net.held)})):
+        out = solver(net, y0, torch.tensor([0.0, 0.5, 1.0], dtype=F64), **options)
+        found.append(torch.autograd.grad(out.sum(), (y0, net.weight, net.held[0])))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["checkpoint", "adjoint", "reversible"])
+def test_what_a_module_computed_before_and_uses_later_is_differentiated_or_refused(mode):
+    found = []
+    for way, named in (("backprop", False), (mode, True), (mode, False)):
+        net, y0 = Later(), Y0.clone().requires_grad_()
+        net.held = (torch.matrix_exp(net.weight),)
+        given = tuple(net.parameters()) if named else None
+        ys = solve(net, y0, (0.0, 0.5, 1.0), rule="rk4", steps=20, gradient=way, parameters=given).ys
+        if way == mode and not named:
+            with pytest.raises(RuntimeError, match=r"computed from its parameters before .* parameters=tuple\("):
+                ys.sum().backward()
+        else:
+            found.append(torch.autograd.grad(ys.sum(), (y0, net.weight)))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
 def test_a_missing_tensor_is_found_deep_in_a_graph():
