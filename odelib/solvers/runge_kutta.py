@@ -30,6 +30,7 @@ class ExplicitRungeKutta(StepRule):
         tableau = self.tableau
         # The local error of the lower of the two orders is what the embedded method estimates.
         estimated = min(tableau.order, tableau.embedded_order) + 1 if tableau.b_error else None
+        # What follows from the fields, which are frozen: it is part of no comparison.
         vars(self).update(name=tableau.name, order=tableau.order, error_order=estimated, weights=tableau.b)
 
     @property

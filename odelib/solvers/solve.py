@@ -11,17 +11,9 @@ import torch
 from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
 
+from odelib.solvers import checks
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.callbacks import NO_CALLBACKS, Callbacks, check_callbacks
-from odelib.solvers.checks import (
-    adaptive_on_leaves,
-    check_finite,
-    check_rule,
-    check_takes_two,
-    check_times,
-    events_on_leaves,
-    readable,
-)
 from odelib.solvers.errors import SolverError, tell
 from odelib.solvers.events import Event, sorted_crossings, with_gradient
 from odelib.solvers.field import Clamped, Field, InUnitTime, Tree, draw, is_random, is_split, terms_of
@@ -93,9 +85,9 @@ def solve(
         TypeError: The state is not of floating or complex tensors, or the field returns another type, dtype or device.
         SolverError: The solution became NaN or infinite, the step too small, or the steps too many.
     """
-    grid = check_times(times)
+    grid = checks.check_times(times)
     structure = Structure(y0)
-    method, mode = check_rule(rule, steps, field), gradient_mode(gradient)
+    method, mode = checks.check_rule(rule, steps, field), gradient_mode(gradient)
     if not isinstance(mode, Backprop | Checkpoint | Adjoint) and not method.invertible:
         method = Reversible(method)
     if not isinstance(dense, bool):
@@ -105,10 +97,10 @@ def solve(
             f"dense output goes through the steps, which gradient={gradient!r} does not keep: take 'backprop'"
         )
     if isinstance(steps, Adaptive):
-        steps = adaptive_on_leaves(steps, structure)
+        steps = checks.adaptive_on_leaves(steps, structure)
     if not callable(field):
         raise TypeError(f"the field is {field!r}: give a function of (t, y), or a module with forward(t, y)")
-    some = events_on_leaves(events, structure)
+    some = checks.events_on_leaves(events, structure)
     told = NO_CALLBACKS if callbacks is None else check_callbacks(callbacks)
     problem = Problem(structure.field(field), method, grid, steps, told, some)
     if len(grid) == 1:
@@ -120,7 +112,7 @@ def solve(
             return solve_per_sample(problem, structure, steps, mode, clock is not None, dense)
         return _Solver(problem, structure, mode, field, parameters, clock, dense, strict).solution()
     except TypeError as error:
-        check_takes_two(field, error)  # now, so that it costs nothing where all is well
+        checks.check_takes_two(field, error)  # now, so that it costs nothing where all is well
         raise
 
 
@@ -156,8 +148,8 @@ class _Solver:
             error.solution = self._gather(self.outputs.states, "failed")
             raise
         solution = self._gather(states, "event" if self.outputs.stopped else "success")
-        if self.strict and not isinstance(problem.steps, Adaptive) and readable(y0):
-            check_finite(problem, self.structure, solution)
+        if self.strict and not isinstance(problem.steps, Adaptive) and checks.readable(y0):
+            checks.check_finite(problem, self.structure, solution)
         return solution
 
     def _parameters(self) -> tuple[Tensor, ...]:

@@ -83,6 +83,7 @@ class StepRule:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        # A name is part of sentences and of configurations, so each rule has one.
         if not hasattr(cls, "name"):
             cls.name = cls.__name__
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from odelib.solvers import torchdiffeq_methods as methods
 from odelib.solvers.adaptive import Adaptive
 from odelib.solvers.errors import warn
 from odelib.solvers.field import Field, Tree
@@ -18,19 +19,7 @@ from odelib.solvers.gradients import Adjoint, Gradient, parameters_of
 from odelib.solvers.solve import solve
 from odelib.solvers.torchdiffeq_events import until_event
 from odelib.solvers.torchdiffeq_field import WithTensorTime, callbacks_of, wide_of
-from odelib.solvers.torchdiffeq_methods import (
-    ADAPTIVE_METHODS,
-    FIXED_METHODS,
-    Method,
-    adaptive_arguments,
-    clock_of,
-    fixed_steps,
-    handed_through,
-    installed_methods,
-    is_torchdiffeqs,
-    known_options,
-    norm_of_both,
-)
+from odelib.solvers.torchdiffeq_methods import Method
 
 Y = TypeVar("Y", Tensor, tuple[Any, ...], list[Any], dict[Any, Any])
 
@@ -111,9 +100,10 @@ def odeint(
         SolverError: An adaptive integration could not go on, or no event came.
     """
     name = "dopri5" if method is None else method
-    if is_torchdiffeqs(name):
-        return handed_through("odeint", func, y0, t, event_fn, rtol=rtol, atol=atol, method=name, options=options)
-    return _solved(func, y0, t, _method(name, rtol, atol, known_options(name, options), func, y0, t), event_fn)
+    if methods.is_torchdiffeqs(name):
+        own = {"rtol": rtol, "atol": atol, "method": name, "options": options}
+        return methods.handed_through("odeint", func, y0, t, event_fn, **own)
+    return _solved(func, y0, t, _method(name, rtol, atol, methods.known_options(name, options), func, y0, t), event_fn)
 
 
 @overload
@@ -184,18 +174,18 @@ def odeint_adjoint(
     if adjoint_params is not None:
         several = isinstance(adjoint_params, Iterable) and not isinstance(adjoint_params, Tensor)
         adjoint_params = tuple(adjoint_params) if several else (adjoint_params,)  # type: ignore[assignment]
-    if is_torchdiffeqs(name) or is_torchdiffeqs(back_name):
-        for one in {name, back_name} - {*installed_methods()}:
+    if methods.is_torchdiffeqs(name) or methods.is_torchdiffeqs(back_name):
+        for one in {name, back_name} - {*methods.installed_methods()}:
             raise ValueError(
                 f"{one!r} is odelib's own, so the other way must be too: method={name!r}, adjoint_method={back_name!r}"
             )
         keywords: dict[str, Any] = {"rtol": rtol, "atol": atol, "method": name, "options": options}
         keywords |= {"adjoint_rtol": back_rtol, "adjoint_atol": back_atol, "adjoint_method": back_name}
         keywords |= {"adjoint_options": adjoint_options, "adjoint_params": adjoint_params}
-        return handed_through("odeint_adjoint", func, y0, t, event_fn, **keywords)
-    given = known_options(name, options)
+        return methods.handed_through("odeint_adjoint", func, y0, t, event_fn, **keywords)
+    given = methods.known_options(name, options)
     own = adjoint_options is not None
-    back = known_options(back_name, adjoint_options) if own else {**given}
+    back = methods.known_options(back_name, adjoint_options) if own else {**given}
     norm, parameters = back.pop("norm", None), parameters_of(func, adjoint_params)
     if own and callable(norm):
         back["norm"] = lambda state: norm((state[0].new_zeros(()), *state))
@@ -205,7 +195,7 @@ def odeint_adjoint(
                 "it out of them, and do not count on it in the norm"
             )
     elif callable(given.get("norm")):
-        back["norm"] = norm_of_both(given["norm"], y0)
+        back["norm"] = methods.norm_of_both(given["norm"], y0)
     there = _method(name, rtol, atol, given, func, y0, t)
     rule, steps, *_, clock = _method(back_name, back_rtol, back_atol, back, func, y0, t)
     callbacks = callbacks_of(func, "_adjoint", clock, isinstance(steps, Adaptive))
@@ -248,11 +238,11 @@ def odeint_event(
 def _method(name: str, rtol: Tolerance, atol: Tolerance, options: Options, func: Field, y0: Tree, t: Times) -> Method:
     """Return a method with its tolerances and options, as odelib has it."""
     wide = wide_of(y0)
-    clock = clock_of(name, options, wide, t)
-    if name in ADAPTIVE_METHODS:
-        steps = Adaptive(_tolerance(rtol, y0), _tolerance(atol, y0), **adaptive_arguments(options))
-        return Method(ADAPTIVE_METHODS[name], steps, options, wide, clock)
-    return Method(FIXED_METHODS[name], fixed_steps(options, func, y0, clock), options, wide, clock)
+    clock = methods.clock_of(name, options, wide, t)
+    if name in methods.ADAPTIVE_METHODS:
+        steps = Adaptive(_tolerance(rtol, y0), _tolerance(atol, y0), **methods.adaptive_arguments(options))
+        return Method(methods.ADAPTIVE_METHODS[name], steps, options, wide, clock)
+    return Method(methods.FIXED_METHODS[name], methods.fixed_steps(options, func, y0, clock), options, wide, clock)
 
 
 def _solved(

@@ -150,6 +150,7 @@ def vjp(
     try:
         return torch.autograd.grad(heads, inputs, tails, retain_graph=counts.captures, allow_unused=True)
     except RuntimeError as error:
+        # Torch frees the graph behind a step; of a module, only the first value told how far that graph reaches.
         if "a second time" not in str(error):
             raise
         raise RuntimeError(
