@@ -272,7 +272,7 @@ def _solved(
 
 def _tolerance(tolerance: Tolerance, y0: Tree) -> Any:
     """Return a tolerance as `Adaptive` takes it; for a state that is a tuple, torchdiffeq's are flat leaf by leaf."""
-    if isinstance(tolerance, int | float | str | None):  # what is no number, `Adaptive` refuses
+    if tolerance is None or isinstance(tolerance, int | float | str):  # what is no number, `Adaptive` refuses
         return tolerance
     if isinstance(y0, Tensor):
         return torch.as_tensor(tolerance, device=y0.device)

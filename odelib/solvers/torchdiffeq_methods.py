@@ -82,7 +82,7 @@ def handed_through(
 
 def known_options(method: str, options: dict[str, Any] | None) -> dict[str, Any]:
     """Return the options that a method makes use of, and warn of the others, as torchdiffeq does."""
-    if not isinstance(options, dict | None):
+    if not (options is None or isinstance(options, dict)):
         raise TypeError(f"options is {options!r}: give a dict such as {{'step_size': 0.1}}, or None")
     adaptive = method in ADAPTIVE_METHODS
     valid, others = (_ADAPTIVE_OPTIONS, _FIXED_OPTIONS) if adaptive else (_FIXED_OPTIONS, _ADAPTIVE_OPTIONS)
