@@ -2,7 +2,7 @@
 
 from odelib.studies.report import comparisons_of
 from odelib.studies.runs import Run, keep_runs, read_runs
-from odelib.studies.statistics import difference, holm
+from odelib.studies.statistics import difference, hierarchical, power, seeds_needed
 from odelib.studies.study import Claim, Study
 from odelib.studies.study_file import read_study
 from odelib.studies.tables import Row, rows_of
@@ -19,10 +19,12 @@ __all__ = [
     "decide",
     "difference",
     "held_equal",
-    "holm",
+    "hierarchical",
     "keep_runs",
     "paragraph",
+    "power",
     "read_runs",
     "read_study",
     "rows_of",
+    "seeds_needed",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 from odelib.errors import TrainingError
 from odelib.install import without
 from odelib.studies.job import STUDY, Outcome, attempts, check_same_job, is_done, work
+from odelib.studies.protocol import PROTOCOL
 from odelib.studies.study import Job
 from odelib.studies.study_file import read_study
 from odelib.training.folder import claimed, hold_folder
@@ -52,6 +53,8 @@ def run_study(
             check_same_job(job, folder / job.name)
         if file.resolve() != (folder / STUDY).resolve():
             shutil.copyfile(file, folder / STUDY)
+            if study.protocol is not None:
+                shutil.copyfile(file.with_name(PROTOCOL), folder / PROTOCOL)
         done = {job.name: Outcome(job.name, True) for job in study.jobs if is_done(job, folder / job.name)}
         if done:
             say(f"{len(done)} of {len(study.jobs)} runs are done already")

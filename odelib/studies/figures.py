@@ -1,4 +1,4 @@
-"""The figures of a report: learning curves, and the metric over compute and over parameters."""
+"""The figures of a report: learning curves, gains with their intervals, the metric over compute and parameters."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 from odelib.studies.runs import Run
 from odelib.studies.study import METRICS
 from odelib.studies.tables import UNITS, Row
+from odelib.studies.verdicts import Verdict
 
 # Paul Tol's colours, which are told apart without seeing red and green, and markers for those who print in grey.
 _COLOURS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#555555")
@@ -66,7 +67,47 @@ def scatter(rows: Sequence[Row], of: Callable[[Row], float], label: str, path: P
     ax.legend(frameon=False, fontsize=7, ncols=2 if len(rows) > 8 else 1, loc="center left", bbox_to_anchor=(1.0, 0.5))
     write(figure, path)
     better = "higher" if METRICS[rows[0].metric] else "lower"
-    return f"{metric.capitalize()} over {label}, with 95 % bootstrap intervals; {better} is better."
+    return f"{metric.capitalize()} over {label}, with 95 % intervals of the means; {better} is better."
+
+
+_WORDS = {
+    "supported": ("#228833", "o"),
+    "smaller than matters": ("#CCBB44", "s"),
+    "worse": ("#EE6677", "X"),
+    "undecided": ("#4477AA", "D"),
+    "no verdict": ("#555555", "|"),
+}
+
+
+def gains(verdicts: Sequence[Verdict], path: Path) -> str:
+    """Draw the gain of each claim with the interval that its verdict is read off.
+
+    Args:
+        verdicts: Those of one setting, each with a gain.
+        path: Where to write the figure.
+
+    Returns:
+        What is to be seen, in one sentence.
+    """
+    label, unit = UNITS[verdicts[0].comparison.metric]
+    figure, ax = axes(f"gain in {label}", "", width=7.2)
+    for place, verdict in enumerate(verdicts):
+        claim, gain = verdict.comparison.claim, verdict.gain
+        colour, marker = _WORDS[verdict.word]
+        ax.hlines(-place, unit * gain.low, unit * gain.high, color=colour, lw=2)
+        ax.plot(unit * gain.mean, -place, marker, color=colour, ms=7, label=verdict.word)
+        ax.plot([unit * claim.relevant] * 2, [-place - 0.3, -place + 0.3], ":", color="#555555")
+    ax.axvline(0, color="#555555", lw=1)
+    names = [f"{v.comparison.claim.better}\nover {v.comparison.claim.than}" for v in verdicts]
+    ax.set_yticks([-place for place in range(len(names))], names, fontsize=8)
+    ax.set_ylim(0.6 - len(names), 0.6)
+    known = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    ax.legend(known.values(), known.keys(), frameon=False, fontsize=8)
+    write(figure, path)
+    return (
+        f"What each claim gains in {label}, with the interval that its verdict is read off; dotted: the smallest gain "
+        "that matters."
+    )
 
 
 def _styles(count: int = _FEW) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ def is_done(job: Job, folder: Path) -> bool:
 
 
 def check_same_job(job: Job, folder: Path) -> None:
-    """Refuse a folder that holds a run with other options than the study's.
+    """Refuse a folder that holds a run with other options than the study's, or of another protocol.
 
     Raises:
         ValueError: It does; the sentence names the first options that differ, with both values.
@@ -84,7 +84,13 @@ def check_same_job(job: Job, folder: Path) -> None:
     path = folder / JOB
     if not path.is_file():
         return
-    stored, asked = flat(json.loads(path.read_text(encoding="utf-8"))["options"]), flat(job.options)
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    if whole.get("protocol") != job.protocol:
+        raise ValueError(
+            f"the run in {folder} is of the protocol {whole.get('protocol')} and the study now of {job.protocol}, by "
+            "their checksums: choose another folder for the study (--out), and both are kept"
+        )
+    stored, asked = flat(whole["options"]), flat(job.options)
     names = [name for name in {**stored, **asked} if stored.get(name) != asked.get(name)]
     if names:
         shown = ", ".join(f"{name} is {stored.get(name)!r} there and {asked.get(name)!r} here" for name in names[:3])
@@ -142,6 +148,7 @@ def _run(job: Job, folder: Path) -> None:
             "provenance": {
                 **{key: head[key] for key in ("commit", "device", "device_name", "precision", "threads", "versions")},
                 **environment(),
+                **({"protocol": job.protocol} if job.protocol else {}),
                 "attempts": attempts(folder),
                 "cpu_seconds": round(time.process_time() - before, 1),  # of the last attempt
             },

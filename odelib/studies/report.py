@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from odelib.data.baseline import TF_IDF
-from odelib.studies.figures import learning_curves, scatter
+from odelib.studies.figures import gains, learning_curves, scatter
 from odelib.studies.job import Outcome
 from odelib.studies.runs import Run, open_study
 from odelib.studies.study import Study
@@ -25,14 +25,14 @@ from odelib.studies.tables import (
 from odelib.studies.verdicts import Comparison, Verdict, decide, paragraph
 
 _METHOD = """\
-Intervals of means are 95 % bootstrap intervals (percentiles); with 5 seeds or fewer they are too short, so read them \
-as spread. Differences are over shared seeds, with 95 % intervals by the paired t-test; *p* is theirs after Holm's \
-correction for all differences of this study. Claims are decided by one-sided paired t-tests, corrected by Holm's \
-method for all claims together, at 0.05: *supported* where there is a gain, *not supported* where the gain that would \
-matter is excluded, else *undecided*, as are all claims with fewer than 5 shared seeds. *Equal* is what a variant and \
-the baseline hold equal, measured: parameters exactly, field evaluations and FLOPs within 1 %. NFE are field \
-evaluations and MFLOPs the operations of a forward pass. The accuracy is that of the last epoch: test data choose \
-nothing."""
+Intervals of means are 95 % intervals by Student's t. Differences are of the means, unpaired, by Welch's t. Those of \
+the tables hold all together with probability 0.95, and so do those of the claims: each of m is of level 1 - 0.05 / m \
+(Bonferroni). A verdict is read off the interval of a claim: *supported* if all of it is above zero, *worse* if all \
+of it is below zero, *smaller than matters* if all of it is below the gain that would matter, else *undecided*, with \
+the seeds that would decide. With fewer than 5 seeds of a variant, or equal values, there is neither interval nor \
+verdict. *Equal* is what a variant and the baseline hold equal, measured: parameters exactly, field evaluations and \
+FLOPs within 1 %. NFE are field evaluations and MFLOPs the operations of a forward pass. The numbers are those after \
+the last epoch, or of the epoch that the validation split chose: test data choose nothing."""
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
@@ -54,9 +54,13 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     rows = rows_of(study, runs)
     (out / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
-    verdicts = decide(comparisons_of(study, runs))
+    verdicts = decide(comparisons_of(study, runs), study.protocol.questions if study.protocol else None)
     parts = [f"# {study.title}", _state(runs, others), _claims(study, verdicts)]
-    parts += [_setting(name, study, runs, rows, out) for name in study.settings if any(r.setting == name for r in rows)]
+    parts += [
+        _setting(name, study, runs, rows, verdicts, out)
+        for name in study.settings
+        if any(r.setting == name for r in rows)
+    ]
     parts += ["## How to read the numbers", _METHOD, "## How they came about", _provenance(runs)]
     path = out / "report.md"
     path.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
@@ -101,7 +105,9 @@ def _claims(study: Study, verdicts: Sequence[Verdict]) -> str:
     return "\n\n".join(parts)
 
 
-def _setting(name: str, study: Study, runs: Sequence[Run], rows: Sequence[Row], out: Path) -> str:
+def _setting(
+    name: str, study: Study, runs: Sequence[Run], rows: Sequence[Row], verdicts: Sequence[Verdict], out: Path
+) -> str:
     own = [run for run in runs if run.setting == name]
     table = [row for row in rows if row.setting == name]
     metric = study.settings[name].metric
@@ -113,7 +119,9 @@ def _setting(name: str, study: Study, runs: Sequence[Run], rows: Sequence[Row], 
     if simple:
         parts.append(f"Without a network, logistic regression on TF-IDF features reaches {100 * max(simple):.1f} %.")
     order = [row.variant for row in better_first(metric, table)]
-    figures = {
+    asked = [v for v in verdicts if v.comparison.setting == name and min(v.gain.counts)]
+    figures = {"gains": gains(asked, out / f"gains-{name}.svg")} if asked else {}
+    figures |= {
         "curves": learning_curves(own, metric, order, out / f"curves-{name}.svg"),
         "compute": scatter(table, lambda row: row.mega_flops, "MFLOPs of a forward pass", out / f"compute-{name}.svg"),
         "parameters": scatter(table, lambda row: row.parameters, "parameters", out / f"parameters-{name}.svg"),
@@ -138,6 +146,7 @@ def _provenance(runs: Sequence[Run]) -> str:
         "Time": f"{sum(run.seconds for run in runs) / 60:.1f} minutes of computing in {len(runs)} runs",
         "Dates": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
         "Commit": most("commit"),
+        "Protocol": most("protocol"),
         "Versions": "; ".join(versions),
         "Processor": f"{most('processor')}, {most('threads')} thread(s) per run, device {most('device')}",
     }

@@ -13,12 +13,10 @@ from odelib.analysis.cost import Cost
 from odelib.errors import TrainingError
 from odelib.files import replacing
 from odelib.studies.job import FAILURE, ITEMS, STUDY, Outcome, is_done, read_result
+from odelib.studies.protocol import PROTOCOL, RUNS
 from odelib.studies.study import Job, Study
 from odelib.studies.study_file import read_study
 from odelib.training.record import EpochMetrics, read_metrics
-
-RUNS = "runs.jsonl"
-"""The file of a kept study: one finished run per line."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Run:
     seconds: float
     """Wall-clock time of training and measuring."""
     provenance: dict[str, Any]
-    """Commit, versions, processor, device, threads, date."""
+    """Commit, versions, processor, device, threads, date, and the checksum of the protocol, where there is one."""
     history: tuple[EpochMetrics, ...]
 
     @property
@@ -53,7 +51,7 @@ def read_runs(study: Study, folder: Path) -> tuple[list[Run], list[Outcome]]:
         folder: As ``run_study`` or ``keep_runs`` leaves it.
 
     Raises:
-        TrainingError: A result is damaged.
+        TrainingError: A result is damaged, or is of another protocol than the study's.
     """
     kept = _read_kept(folder) if (folder / RUNS).is_file() else None
     runs: list[Run] = []
@@ -69,7 +67,18 @@ def read_runs(study: Study, folder: Path) -> tuple[list[Run], list[Outcome]]:
             runs.append(_read_run(job, where))
         else:
             others.append(Outcome(job.name, False, "failed" if (where / FAILURE).is_file() else "not done yet"))
+    for run in runs:
+        _check_protocol(study, run, folder)
     return runs, others
+
+
+def _check_protocol(study: Study, run: Run, folder: Path) -> None:
+    asked, own = study.protocol and study.protocol.checksum, run.provenance.get("protocol")
+    if asked is not None and own != asked:
+        raise TrainingError(
+            f"the run {run.name} in {folder} is of the protocol {own}, and {PROTOCOL} there is {asked} by checksum: to "
+            f"keep both, put back the {PROTOCOL} of these runs, and do those of the new one in another folder (--out)"
+        )
 
 
 def open_study(folder: Path) -> tuple[Study, list[Run], list[Outcome]]:
@@ -91,7 +100,7 @@ def open_study(folder: Path) -> tuple[Study, list[Run], list[Outcome]]:
 
 
 def keep_runs(folder: Path, out: Path) -> int:
-    """Write a study's finished runs in short: the study's file, and one line of JSON per run, without checkpoints.
+    """Write a study's finished runs in short: its file, its protocol and a line of JSON per run, without checkpoints.
 
     Args:
         folder: A study's folder, as ``run_study`` leaves it.
@@ -108,7 +117,9 @@ def keep_runs(folder: Path, out: Path) -> int:
         raise ValueError(f"the study in {folder} cannot be kept in its own folder: give another one")
     _, runs, _ = open_study(folder)
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder / STUDY, out / STUDY)
+    for name in (STUDY, PROTOCOL):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)
     text = "".join(json.dumps(asdict(run), allow_nan=False) + "\n" for run in runs)
     with replacing(out / RUNS) as partial:
         partial.write_text(text, encoding="utf-8")

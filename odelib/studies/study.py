@@ -23,7 +23,8 @@ class Setting:
     """A data set with a recipe."""
 
     options: dict[str, Any]
-    seeds: tuple[int, ...]
+    seeds: dict[str, tuple[int, ...]]
+    """Those of each variant; none where a variant is not run."""
     metric: str
 
 
@@ -55,6 +56,21 @@ class Job:
     """What ``prepare`` is called with."""
     swaps: dict[str, dict[str, Any]]
     """Other solvers to measure the trained model with."""
+    protocol: str | None = None
+    """Checksum of the questions that it is run for."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a study follows."""
+
+    family: str
+    """The questions that are decided together."""
+    questions: int
+    """How many they are, those of other studies among them."""
+    checksum: str | None
+    """Of the family's questions and the effects that matter, 12 hexadecimal digits; None where a kept study has no copy
+    of its protocol."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +83,17 @@ class Study:
     claims: tuple[Claim, ...]
     baseline: str | None
     swaps: dict[str, dict[str, Any]]
+    protocol: Protocol | None = None
 
     @property
     def jobs(self) -> list[Job]:
         """All runs; the first seed of everything comes first, so that a table is there early."""
+        checksum = self.protocol.checksum if self.protocol else None
         jobs = [
-            (i, Job(f"{where}/{variant}/seed{seed}", merge(setting.options, options, {"seed": seed}), self.swaps))
+            (i, f"{where}/{variant}/seed{seed}", merge(setting.options, options, {"seed": seed}))
             for where, setting in self.settings.items()
             for variant, options in self.variants.items()
-            for i, seed in enumerate(setting.seeds)
+            for i, seed in enumerate(setting.seeds[variant])
         ]
-        return [job for _, job in sorted(jobs, key=lambda pair: pair[0])]
+        ordered = sorted(jobs, key=lambda job: job[0])
+        return [Job(name, options, self.swaps, checksum) for _, name, options in ordered]

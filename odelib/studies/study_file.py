@@ -20,8 +20,10 @@
         relevant: 0.005
 
 Variants are the product of the mappings under ``grid``, with joined names, and those under ``variants``. A run is a
-setting's options with a variant's laid over them and a seed. ``swaps`` names other solvers to measure each trained
-model with: ``step_rule``, ``refine``, ``tolerance``.
+setting's options with a variant's laid over them and a seed. ``seeds`` is a number or a list, or a mapping that gives
+either by variant; a variant that it does not name is not run there. ``swaps`` names other solvers to measure each
+trained model with: ``step_rule``, ``refine``, ``tolerance``. ``protocol`` names a family of questions (see
+``odelib.studies.protocol``).
 
 A file is checked whole when it is read: names, types, claims, swaps, data, and that each run is one that can be.
 """
@@ -34,9 +36,12 @@ from typing import Any
 from odelib.data import DATA_SETS, IMAGE_SETS, is_own
 from odelib.names import choose
 from odelib.solvers import step_rule
+from odelib.studies.protocol import read_protocol
 from odelib.studies.study import EQUAL, METRICS, Claim, Setting, Study
 from odelib.training.config import TrainConfig
 from odelib.training.options import YamlFile, check_options, merge, typed
+
+_ENTRIES = ("title", "settings", "grid", "variants", "swaps", "baseline", "claims", "protocol")
 
 
 def read_study(path: str | Path) -> Study:
@@ -51,9 +56,9 @@ def read_study(path: str | Path) -> Study:
     values = file.values
     for name in values:
         with file.place(name):
-            choose(name, ("title", "settings", "grid", "variants", "swaps", "baseline", "claims"), "entry of a study")
+            choose(name, _ENTRIES, "entry of a study")
     variants = _variants(file)
-    settings = {name: _setting(file, name) for name in _mapping(file, "settings")}
+    settings = {name: _setting(file, name, variants) for name in _mapping(file, "settings")}
     for name in settings:
         with file.place("settings", name):
             _check_name(name, "setting")
@@ -68,7 +73,8 @@ def read_study(path: str | Path) -> Study:
             choose(str(baseline), variants, "variant")
     claims = tuple(_claim(file, i, variants, settings) for i in range(len(_list(file, "claims"))))
     title = str(values.get("title", Path(path).stem))
-    study = Study(title, settings, variants, claims, None if baseline is None else str(baseline), _swaps(file))
+    base = None if baseline is None else str(baseline)
+    study = Study(title, settings, variants, claims, base, _swaps(file), read_protocol(file, claims, settings))
     _check_runs(study, Path(path))
     return study
 
@@ -85,8 +91,10 @@ def _check_name(name: str, what: str) -> None:
 def _check_runs(study: Study, path: Path) -> None:
     """Refuse what would fail once it is run, as far as that can be known before."""
     for where, setting in study.settings.items():
-        for variant in study.variants:
-            options = merge(setting.options, study.variants[variant], {"seed": setting.seeds[0]})
+        for variant, seeds in setting.seeds.items():
+            if not seeds:
+                continue
+            options = merge(setting.options, study.variants[variant], {"seed": seeds[0]})
             try:
                 checked = check_options(options)
                 config = TrainConfig.from_dict(checked, _sizes(checked))
@@ -173,7 +181,7 @@ def _check_variants(file: YamlFile, data: str) -> None:
             check_options(options, lambda *key, at=at, name=name: file.place(*at, name, *key))
 
 
-def _setting(file: YamlFile, name: str) -> Setting:
+def _setting(file: YamlFile, name: str, variants: Mapping[str, Any]) -> Setting:
     at = ("settings", name)
     entry = _mapping(file, *at)
     for key in entry:
@@ -184,8 +192,20 @@ def _setting(file: YamlFile, name: str) -> Setting:
         _sizes(options)
     with file.place(*at, "metric"):
         metric = choose(str(entry.get("metric", "test_accuracy")), METRICS, "metric")
-    with file.place(*at, "seeds"):
-        return Setting(options, _seeds(entry.get("seeds", 5)), metric)
+    return Setting(options, _all_seeds(file, at, entry.get("seeds", 5), variants), metric)
+
+
+def _all_seeds(
+    file: YamlFile, at: tuple[str, ...], value: Any, variants: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
+    if not isinstance(value, Mapping) or not value:
+        with file.place(*at, "seeds"):
+            return dict.fromkeys(variants, _seeds(value))
+    found: dict[str, tuple[int, ...]] = dict.fromkeys(variants, ())
+    for name, own in value.items():
+        with file.place(*at, "seeds", str(name)):
+            found[choose(str(name), variants, "variant")] = _seeds(own)
+    return found
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -245,6 +265,9 @@ def _claim(file: YamlFile, number: int, variants: Mapping[str, Any], settings: M
             if not isinstance(entry.get(key, []), list):
                 raise ValueError(f"{key} is {entry[key]!r}, expected a list, such as [{entry[key]}]")
         where = tuple(choose(str(name), settings, "setting") for name in entry.get("settings", settings))
+        for variant in (str(entry["better"]), str(entry["than"])):
+            if missing := [name for name in where if not settings[name].seeds[variant]]:
+                raise ValueError(f"{variant} has no seeds in {missing[0]}: give it some, or leave that setting out")
         equal = tuple(choose(str(name), EQUAL, "thing to hold equal") for name in entry.get("equal", ()))
         relevant = typed(entry.get("relevant", 0.0), float, "relevant")
         if not 0.0 <= relevant < float("inf"):

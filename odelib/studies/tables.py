@@ -3,13 +3,13 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 from odelib.studies.runs import Run
-from odelib.studies.statistics import Summary, difference, holm, summary
+from odelib.studies.statistics import Summary, difference, summary
 from odelib.studies.study import METRICS, Study
-from odelib.studies.verdicts import held_equal
+from odelib.studies.verdicts import ERROR, held_equal
 
 UNITS = {
     "test_accuracy": ("test accuracy in %", 100.0),
@@ -37,11 +37,12 @@ class Row:
     low: float
     high: float
     difference: float | None
-    """Mean difference to the baseline over shared seeds; None for the baseline itself, or without one."""
+    """Mean less that of the baseline; None for the baseline itself, or without one."""
     difference_low: float | None
+    """Lower end of its interval, which holds together with those of all other rows with probability 0.95; NaN where a
+    variant has too few seeds for one."""
     difference_high: float | None
-    p_holm: float | None
-    """p-value of the difference, corrected for all differences of the study."""
+    """Upper end."""
     held_equal: str
     """What the comparison with the baseline holds equal."""
     seconds: float
@@ -50,39 +51,48 @@ class Row:
 
 def rows_of(study: Study, runs: Sequence[Run]) -> list[Row]:
     """The table of a study: one row per setting and variant that has a finished run."""
-    rows, p_values = [], []
-    for where, setting in study.settings.items():
-        factor = UNITS[setting.metric][1]
-        values = by_seed(runs, where, setting.metric, factor)
-        for variant in [name for name in study.variants if name in values]:
-            own = [run for run in runs if (run.setting, run.variant) == (where, variant)]
-            gap, base = None, values.get(study.baseline or "", {})
-            shared = sorted(values[variant].keys() & base.keys())
-            if shared and variant != study.baseline:
-                gap = difference([values[variant][seed] for seed in shared], [base[seed] for seed in shared])
-                p_values.append(gap.p_value)
-            first = next((run for run in runs if (run.setting, run.variant) == (where, study.baseline)), None)
-            found = summary(list(values[variant].values()))
-            rows.append(
-                Row(
-                    setting=where,
-                    variant=variant,
-                    metric=setting.metric,
-                    parameters=own[0].cost.parameters,
-                    field_evaluations=own[0].cost.nfe,
-                    mega_flops=own[0].cost.flops / 1e6,
-                    seeds=found.count,
-                    **{name: getattr(found, name) for name in ("mean", "std", "low", "high")},
-                    difference=None if gap is None else gap.mean,
-                    difference_low=None if gap is None else gap.low,
-                    difference_high=None if gap is None else gap.high,
-                    p_holm=None if gap is None else gap.p_value,
-                    held_equal=", ".join(held_equal(own[0].cost, first.cost)) if gap and first else "",
-                    seconds=sum(run.seconds for run in own) / len(own),
-                )
-            )
-    corrected = iter(holm(p_values))
-    return [row if row.p_holm is None else Row(**{**asdict(row), "p_holm": next(corrected)}) for row in rows]
+    numbers = {
+        where: by_seed(runs, where, setting.metric, UNITS[setting.metric][1])
+        for where, setting in study.settings.items()
+    }
+    bases = [values for values in numbers.values() if study.baseline in values]
+    level = 1.0 - ERROR / max(sum(len(values) - 1 for values in bases), 1)
+    return [
+        _row(study, runs, where, variant, values, level)
+        for where, values in numbers.items()
+        for variant in study.variants
+        if variant in values
+    ]
+
+
+def _row(
+    study: Study,
+    runs: Sequence[Run],
+    where: str,
+    variant: str,
+    values: Mapping[str, Mapping[int, float]],
+    level: float,
+) -> Row:
+    own = [run for run in runs if (run.setting, run.variant) == (where, variant)]
+    sample, base = list(values[variant].values()), list(values.get(study.baseline or "", {}).values())
+    gap = difference(sample, base, level) if base and variant != study.baseline else None
+    first = next((run for run in runs if (run.setting, run.variant) == (where, study.baseline)), None)
+    found = summary(sample)
+    return Row(
+        setting=where,
+        variant=variant,
+        metric=study.settings[where].metric,
+        parameters=own[0].cost.parameters,
+        field_evaluations=own[0].cost.nfe,
+        mega_flops=own[0].cost.flops / 1e6,
+        seeds=found.count,
+        **{name: getattr(found, name) for name in ("mean", "std", "low", "high")},
+        difference=None if gap is None else gap.mean,
+        difference_low=None if gap is None else gap.low,
+        difference_high=None if gap is None else gap.high,
+        held_equal=", ".join(held_equal(own[0].cost, first.cost)) if gap and first else "",
+        seconds=sum(run.seconds for run in own) / len(own),
+    )
 
 
 def by_seed(runs: Sequence[Run], setting: str, metric: str, factor: float = 1.0) -> dict[str, dict[int, float]]:
@@ -103,7 +113,6 @@ HEADS = (
     "mean ± std",
     "95 % interval",
     "less baseline",
-    "p",
     "equal",
 )
 
@@ -124,7 +133,6 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.mean:.{digits}f}{spread}",
         _interval(row.low, row.high, f".{digits}f").strip() or "–",
         gap or "–",
-        "–" if row.p_holm is None else f"{row.p_holm:.2g}",
         row.held_equal or "–",
     )
 
@@ -177,8 +185,8 @@ def swap_lines(study: Study, runs: Sequence[Run], setting: str) -> list[tuple[st
             continue
         plain = [{**run.metrics, "nfe": run.cost.nfe} for run in own]
         for name, results in [("its own", plain), *((name, [run.swaps[name] for run in own]) for name in study.swaps)]:
-            accuracy = summary([100 * result["test_accuracy"] for result in results], resamples=99)
-            loss = summary([result["test_loss"] for result in results], resamples=99)
+            accuracy = summary([100 * result["test_accuracy"] for result in results])
+            loss = summary([result["test_loss"] for result in results])
             nfe = sum(result["nfe"] for result in results) / len(results)
             lines.append((variant, name, f"{nfe:.1f}", _plus_minus(accuracy, 2), _plus_minus(loss, 3)))
     return lines

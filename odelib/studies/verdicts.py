@@ -1,17 +1,19 @@
-"""The claims of a study, decided: supported, not supported, or undecided at this sample size."""
+"""The claims of a study, decided: each verdict is read off the interval of its gain, and all intervals hold at once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from odelib.analysis.cost import Cost
-from odelib.studies.statistics import FEWEST, Difference, above, below, difference, holm
+from odelib.studies.statistics import FEWEST, Difference, difference, seeds_needed, summary
 from odelib.studies.study import EQUAL, METRICS, Claim
 
-LEVEL = 0.05
+ERROR = 0.05
+"""With what probability one or more intervals of a family may miss."""
 _SAME = 0.01  # field evaluations and FLOPs that differ by less than so much of the larger count as equal
 
-Word = Literal["supported", "not supported", "undecided"]
+Word = Literal["supported", "smaller than matters", "worse", "undecided", "no verdict"]
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,11 @@ class Comparison:
     """What the two cost; None where one of them has no run."""
 
     @property
-    def seeds(self) -> list[int]:
-        """The seeds that both have."""
-        return sorted(self.better.keys() & self.than.keys())
-
-    @property
-    def gains(self) -> list[float]:
-        """By how much the one is better than the other, seed by seed; positive is better whatever the metric."""
+    def values(self) -> tuple[list[float], list[float]]:
+        """The metric of the two, in the order of the seeds, with a sign that makes more the better."""
         sign = 1.0 if METRICS[self.metric] else -1.0
-        return [sign * (self.better[seed] - self.than[seed]) for seed in self.seeds]
-
-    @property
-    def gain(self) -> Difference:
-        """The mean gain with its interval."""
-        return difference(self.gains, [0.0] * len(self.gains))
+        first, second = ([sign * arm[seed] for seed in sorted(arm)] for arm in (self.better, self.than))
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -51,32 +44,76 @@ class Verdict:
 
     comparison: Comparison
     word: Word
-    p_better: float
-    """Corrected p-value of no gain."""
-    p_small: float
-    """Corrected p-value of a gain that matters, that is of at least ``relevant``."""
+    gain: Difference
+    """By how much the one is better than the other, with the interval that the word is read off; positive is better
+    whatever the metric. All NaN where one of them has no run."""
+
+    @property
+    def size(self) -> Literal["at least what matters", "less than matters"] | None:
+        """How large a supported gain is, by its interval; None where that is open, or nothing is said to matter."""
+        relevant = self.comparison.claim.relevant
+        if self.word != "supported" or not relevant:
+            return None
+        if self.gain.low >= relevant:
+            return "at least what matters"
+        return "less than matters" if self.gain.high < relevant else None
+
+    @property
+    def seeds_needed(self) -> int | None:
+        """With how many seeds of each an undecided claim is decided with probability 0.8, if the estimates are true.
+
+        It is decided by a gain above zero or by one below what matters, whichever needs fewer. None where the claim
+        is decided, or has no verdict, or the estimate is zero and nothing is said to matter.
+        """
+        if self.word != "undecided":
+            return None
+        distance = max(abs(self.gain.mean), self.comparison.claim.relevant - self.gain.mean)
+        first, second = (summary(values).std for values in self.comparison.values)
+        return seeds_needed(distance, (first, second), self.gain.level) if distance else None
 
 
-def decide(comparisons: Sequence[Comparison], *, fewest: int = FEWEST) -> list[Verdict]:
-    """Decide all comparisons of a study together.
+def decide(comparisons: Sequence[Comparison], questions: int | None = None) -> list[Verdict]:
+    """Decide a family of comparisons together, each by Welch's interval of its gain (see ``difference``).
 
-    Two one-sided paired t-tests for each: is there a gain at all (then the claim is supported), and is a gain of at
-    least ``relevant`` excluded (then it is not)? All of them are corrected together by Holm's method, so that with
-    probability 0.95 none of the decided claims is decided wrongly because of chance. Neither: undecided. So is a
-    claim with fewer than ``fewest`` shared seeds, whatever they say.
+    The intervals are simultaneous: each is of level 1 - 0.05 / ``questions``, so that with probability 0.95 all of them
+    hold (Bonferroni), and no verdict that is read off them is wrong. That is the first step of the method of Shaffer
+    (1986): of the two hypotheses that a comparison can refute, no gain and a gain that matters, one at most is true.
+
+    A claim is *supported* where the whole interval is above zero, *worse* where it is below, *smaller than matters*
+    where it is below the gain that would matter, else *undecided*. Where a variant has fewer than ``FEWEST`` seeds, or
+    only equal values, there is *no verdict*.
+
+    Args:
+        comparisons: The claims with their numbers.
+        questions: How many questions the family has, whether their runs are here or not; None: these.
+
+    Raises:
+        ValueError: There are more comparisons than ``questions``.
     """
-    decidable = [comparison for comparison in comparisons if comparison.gains]
-    tests = [above(c.gains, 0.0) for c in decidable] + [below(c.gains, c.claim.relevant) for c in decidable]
-    corrected = holm(tests)
-    found = {id(comparison): (corrected[i], corrected[len(decidable) + i]) for i, comparison in enumerate(decidable)}
-    verdicts = []
-    for comparison in comparisons:
-        p_better, p_small = found.get(id(comparison), (1.0, 1.0))
-        word: Word = "supported" if p_better <= LEVEL else "not supported" if p_small <= LEVEL else "undecided"
-        if len(comparison.gains) < fewest:
-            word = "undecided"
-        verdicts.append(Verdict(comparison, word, p_better, p_small))
-    return verdicts
+    questions = max(len(comparisons), 1) if questions is None else questions
+    if questions < max(len(comparisons), 1):
+        raise ValueError(
+            f"there are {len(comparisons)} comparisons in a family of {questions} questions: count them again"
+        )
+    return [_decided(comparison, 1.0 - ERROR / questions) for comparison in comparisons]
+
+
+def _decided(comparison: Comparison, level: float) -> Verdict:
+    first, second = comparison.values
+    if not (first and second):
+        missing = Difference((len(first), len(second)), math.nan, math.nan, math.nan, level)
+        return Verdict(comparison, "no verdict", missing)
+    gain = difference(first, second, level)
+    word: Word = "undecided"
+    if math.isnan(gain.low):  # too few seeds, or ties
+        word = "no verdict"
+    elif gain.low > 0.0:
+        word = "supported"
+    elif gain.high < 0.0:
+        word = "worse"
+    elif gain.high < comparison.claim.relevant:
+        word = "smaller than matters"
+    return Verdict(comparison, word, gain)
 
 
 def held_equal(first: Cost, second: Cost) -> tuple[str, ...]:
@@ -91,40 +128,40 @@ def held_equal(first: Cost, second: Cost) -> tuple[str, ...]:
 
 def paragraph(verdict: Verdict) -> str:
     """The verdict in plain words."""
-    comparison = verdict.comparison
-    claim, metric = comparison.claim, comparison.metric.replace("_", " ")
-    names = f"`{claim.better}` and `{claim.than}`"
-    if not comparison.gains:
-        return f"Undecided: {names} share no seed in `{comparison.setting}` yet."
-    gain, unit = comparison.gain, 100.0 if comparison.metric.endswith("accuracy") else 1.0
-    points = " points" if unit == 100.0 else ""
-    how = "higher" if METRICS[comparison.metric] else "lower"
-    size = (
-        f"{abs(gain.mean) * unit:.2f}{points} {how if gain.mean >= 0 else {'higher': 'lower', 'lower': 'higher'}[how]}"
-    )
-    seeds = f"{gain.count} shared seed{'s' if gain.count > 1 else ''}"
-    first = f"Over {seeds}, the {metric} of `{claim.better}` is {size} than that of `{claim.than}`"
-    if gain.low == gain.low:  # else it is not a number: one seed, or equal gains
-        first += f" (95 % interval of the gain: {gain.low * unit:+.2f} to {gain.high * unit:+.2f})"
-    return f"{_WORDS[verdict.word]}: {first}. {_reason(verdict, unit, points)} {_matched(comparison)}"
+    comparison, gain = verdict.comparison, verdict.gain
+    claim, metric = comparison.claim, comparison.metric.replace("_", " ").replace("bleu", "BLEU")
+    if not min(gain.counts):
+        return f"No verdict: `{claim.better}` or `{claim.than}` has no run in `{comparison.setting}` yet."
+    unit, points = (100.0, " points") if comparison.metric.endswith("accuracy") else (1.0, "")
+    more, less = ("higher", "lower") if METRICS[comparison.metric] else ("lower", "higher")
+    size = f"{abs(gain.mean) * unit:.2f}{points} {more if gain.mean >= 0 else less}"
+    own, other = gain.counts
+    seeds = f"{own} seeds of each" if own == other else f"{own} and {other} seeds"
+    found = f"over {seeds}, the mean {metric} of `{claim.better}` is {size} than that of `{claim.than}`"
+    if verdict.word != "no verdict":
+        found += f" ({100 * gain.level:.4g} % interval of the gain: {gain.low * unit:+.2f} to {gain.high * unit:+.2f})"
+    sentences = (f"{_head(verdict)}: {found}.", _reason(verdict, f"{claim.relevant * unit:.2g}{points}"))
+    return " ".join(text for text in (*sentences, _matched(comparison)) if text)
 
 
-_WORDS = {"supported": "Supported", "not supported": "Not supported", "undecided": "Undecided at this sample size"}
+def _head(verdict: Verdict) -> str:
+    if verdict.word == "supported" and verdict.comparison.claim.relevant:
+        return f"Supported, {f'by {verdict.size}' if verdict.size else 'by less or more than matters'}"
+    return verdict.word.capitalize()
 
 
-def _reason(verdict: Verdict, unit: float, points: str) -> str:
-    relevant = f"{verdict.comparison.claim.relevant * unit:.2g}{points}"
-    if verdict.word == "supported":
-        return f"Chance alone would rarely do this (p = {verdict.p_better:.2g} after Holm's correction)."
-    if verdict.word == "not supported":
-        than = f"a gain of {relevant} or more" if verdict.comparison.claim.relevant else "any gain"
-        return f"The runs speak against {than} (p = {verdict.p_small:.2g} after Holm's correction)."
-    count = verdict.comparison.gain.count
-    if min(verdict.p_better, verdict.p_small) <= LEVEL:
-        return f"With {count} seed{'s' if count > 1 else ''} nothing is decided: at least {FEWEST} are needed."
+def _reason(verdict: Verdict, relevant: str) -> str:
+    if verdict.word == "no verdict":
+        few = min(verdict.gain.counts) < FEWEST
+        return f"At least {FEWEST} seeds of each are needed." if few else "Equal values have no spread to judge by."
+    if verdict.word == "smaller than matters":
+        return f"A gain of {relevant} or more is excluded."
+    needed = verdict.seeds_needed
+    if needed is None:
+        return ""
     return (
-        f"Neither a gain nor its absence stands out from chance (p = {verdict.p_better:.2g} and "
-        f"{verdict.p_small:.2g} after Holm's correction); more seeds might decide."
+        f"If the true gain and spreads were these, {needed:,} seeds of each would decide with a probability of at "
+        "least 0.8."
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from odelib.cli import main
 from odelib.data.baseline import TF_IDF
@@ -76,9 +77,13 @@ def test_the_table_has_the_numbers(tmp_path: Path) -> None:
     assert float(parallel["mean"]) == pytest.approx(82.5)
     assert float(parallel["std"]) == pytest.approx(1.1180340)
     assert float(parallel["difference"]) == pytest.approx(1.0)
-    # The differences are 1, 0.9, 1.1, 1 and 1: their standard error is 0.0316, and t for 4 degrees of freedom 2.776.
-    assert float(parallel["difference_low"]) == pytest.approx(1 - 2.7764451 * 0.0316228, rel=1e-5)
-    assert usual["difference"] == usual["p_holm"] == ""
+    # Four differences of the study, so each interval is of level 1 - 0.05 / 4.
+    samples = ([100 * value for value in ACCURACIES[name]] for name in ("parallel", "usual"))
+    expected = stats.ttest_ind(*samples, equal_var=False).confidence_interval(1 - 0.05 / 4)
+    assert float(parallel["difference_low"]) == pytest.approx(expected.low)
+    assert float(parallel["difference_high"]) == pytest.approx(expected.high)
+    assert usual["difference"] == usual["difference_low"] == ""
+    assert rows["words", "parallel"]["difference_low"] == ""  # four seeds
     assert parallel["held_equal"] == "parameters, field evaluations, FLOPs"
     assert rows["clothes", "rk4_long"]["held_equal"] == "parameters"
     assert float(rows["words", "parallel"]["mean"]) == pytest.approx(2.0 - 0.825)
@@ -89,15 +94,15 @@ def test_the_report_says_what_is_to_be_seen(tmp_path: Path) -> None:
     text = write_report(pretend(tmp_path / "two")).read_text()
     assert "27 of 27 runs are done." in text
     assert "| parallel | 1,234 | 2 | 1 | 5 | 82.50 ± 1.12 | " in text
-    assert "*clothes.* Supported: Over 5 shared seeds, the test accuracy of `parallel` is 1.00 points higher" in text
     assert (
-        "*words.* Undecided at this sample size: Over 4 shared seeds, the test loss of `parallel` is 0.01 lower" in text
+        "*clothes.* Undecided: over 5 seeds of each, the mean test accuracy of `parallel` is 1.00 points higher" in text
     )
-    assert "*clothes.* Not supported: " in text
+    assert "*words.* No verdict: over 4 seeds of each, the mean test loss of `parallel` is 0.01 lower" in text
+    assert "*clothes.* Worse: " in text
     assert "The claim asks for equal FLOPs, which these two variants do not have." in text
     assert "| rk4_long | half | 16.0 | 61.4" in text
     assert "27.0 minutes of computing in 27 runs" in text
-    for word in ("Holm", "bootstrap", "Commit: abc", "torch 2.0"):
+    for word in ("Welch", "Bonferroni", "Commit: abc", "Protocol: None", "torch 2.0"):
         assert word in text
     assert write_report(tmp_path / "two").read_text() == text
 
@@ -116,11 +121,11 @@ def test_every_figure_is_there_and_readable(tmp_path: Path) -> None:
     path = write_report(pretend(tmp_path / "two"), tmp_path / "elsewhere")
     assert path == tmp_path / "elsewhere/report.md"
     for setting in ("clothes", "words"):
-        for kind in ("curves", "compute", "parameters"):
+        for kind in ("curves", "gains", "compute", "parameters"):
             figure = tmp_path / "elsewhere" / f"{kind}-{setting}.svg"
             texts = "".join(ET.parse(figure).getroot().itertext())
             assert figure.stat().st_size < 100_000
-            assert all(variant in texts for variant in ACCURACIES)
+            assert all(variant in texts for variant in ACCURACIES if (setting, kind) != ("words", "gains"))
             assert f"({figure.name})" in path.read_text()
     assert "MFLOPs" in "".join(ET.parse(tmp_path / "elsewhere/compute-words.svg").getroot().itertext())
 
@@ -134,7 +139,7 @@ def test_a_report_of_half_a_study_names_what_is_missing(tmp_path: Path) -> None:
     assert "25 of 27 runs are done. Missing:" in text
     assert "- clothes/usual/seed3: failed" in text
     assert "- words/parallel/seed0: not done yet" in text
-    assert "Over 4 shared seeds, the test accuracy of `parallel`" in text
+    assert "No verdict: over 5 and 4 seeds, the mean test accuracy of `parallel`" in text
 
 
 def test_latex_is_escaped_and_markdown_aligned() -> None:

@@ -95,6 +95,16 @@ def test_the_grid_is_a_product_and_options_lie_over_the_settings(tmp_path: Path)
     assert (claim.better, claim.settings, claim.relevant) == ("parallel-2x1", ("fashion",), 0.01)
 
 
+def test_each_variant_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    text = TINY.replace("seeds: 2", "seeds: {parallel-2x1: 3, usual-2x1: [7, 8]}")
+    names = [job.name for job in read_study(written(tmp_path, text)).jobs]
+    seeds = {"parallel-2x1": (0, 1, 2), "usual-2x1": (7, 8)}
+    assert sorted(names) == sorted(f"fashion/{name}/seed{seed}" for name, own in seeds.items() for seed in own)
+    assert names[:2] == ["fashion/parallel-2x1/seed0", "fashion/usual-2x1/seed7"]
+    found = read_study(written(tmp_path, text)).settings["fashion"].seeds
+    assert found == {**dict.fromkeys(("parallel-1x2", "usual-1x2", "plain"), ()), **seeds}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -103,6 +113,10 @@ def test_the_grid_is_a_product_and_options_lie_over_the_settings(tmp_path: Path)
         ("step_rule: euler", "step_rul: euler", r"line 9: unknown option of ViT 'step_rul'"),
         ("seeds: 2", "seeds: many", r"line 7: seeds is 'many', expected how many"),
         ("seeds: 2", "seeds: [1, 1]", r"line 7: seeds is \[1, 1\]"),
+        ("seeds: 2", "seeds: {usual-2x2: 3}", r"line 7: unknown variant 'usual-2x2'"),
+        ("seeds: 2", "seeds: {usual-2x1: 0}", r"line 7: seeds is 0, expected how many"),
+        ("seeds: 2", "seeds: {}", r"line 7: seeds is {}, expected how many"),
+        ("seeds: 2", "seeds: {usual-2x1: 5}", r"line 20: parallel-2x1 has no seeds in fashion: give it some"),
         ("seeds: 2", "sedes: 2", r"line 7: unknown entry of a setting 'sedes'"),
         ("baseline: usual-2x1", "baseline: usual-2x2", r"line 18: unknown variant 'usual-2x2'"),
         ("refine: 2", "refine: half", r"line 16: refine is 'half', expected a whole number"),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
-from odelib.teaching.handed_out import call_with_clones, expect_without
+from odelib.teaching.handed_out import call_with_clones
 
 
 def _next_run(next_run: Any) -> None:
@@ -51,139 +51,120 @@ def _next_run(next_run: Any) -> None:
         )
 
 
-def _seeds_needed(seeds_needed: Any) -> None:
-    """The answer is ``seeds_needed(first, second, width)``: values of a pilot by seed, half the interval's length."""
+def _t(freedom: float, share: float = 0.975) -> float:
     from scipy import stats
 
+    return float(stats.t.ppf(share, freedom))
+
+
+def _least(half: Callable[[int], float], width: float) -> float:
+    """The least number of seeds, from 2, for which half an interval is at most so long."""
+    return float(next(seeds for seeds in range(2, 100_000) if half(seeds) <= width))
+
+
+def _seeds_needed(seeds_needed: Any) -> None:
+    """The answer is ``seeds_needed(first, second, width)``: values of a pilot by seed, half the interval's length."""
     expect_function(seeds_needed, "seeds_needed(first, second, width)")
-
-    def t(seeds: int, share: float = 0.975) -> float:
-        return float(stats.t.ppf(share, seeds - 1))
-
-    def least(spread: float, width: float, half: Callable[[int], float]) -> float:
-        return float(next(seeds for seeds in range(2, 100_000) if spread * half(seeds) <= width))
-
-    def half(seeds: int) -> float:
-        return t(seeds) / math.sqrt(seeds)
-
-    for first, second, width in (
-        ([85.5, 84.1, 85.3, 84.6, 85.1], [84.3, 82.5, 84.7, 83.9, 82.2], 0.31),
-        ([71.0, 70.2, 72.9, 73.0], [68.9, 69.9, 70.6, 72.8], 0.6),
-    ):
-        a, b = (torch.tensor(values, dtype=torch.float64) for values in (first, second))
-        spread, pilot = float((a - b).std()), len(first)
-        right = least(spread, width, half)
-        suspects = [
-            (least(spread, width, lambda n: 1.96 / math.sqrt(n)), "1.96 holds for many seeds: take t."),
-            (
-                math.ceil((t(pilot) * spread / width) ** 2),
-                "That is t of the pilot: t depends on the number of seeds that is wanted, so try them in turn.",
-            ),
-            (
-                least(float((a.var() + b.var()).sqrt()), width, half),
-                "That is the spread of two groups without pairs: subtract seed by seed first.",
-            ),
-            (
-                least(float((a - b).std(correction=0)), width, half),
-                "The standard deviation divides by n - 1, not by n.",
-            ),
-            (
-                least(spread, width, lambda n: t(n) / n),
-                "The standard error falls with the root of the number of seeds.",
-            ),
-            (least(spread, width / 2, half), "That makes the whole interval so long: half of it is asked for."),
-            (
-                least(spread, width, lambda n: t(n, 0.95) / math.sqrt(n)),
-                "That leaves 5 % on each side: an interval of 95 % leaves 2.5 %.",
-            ),
-            (
-                least(spread, width, lambda n: 1 / math.sqrt(n)),
-                "That is one standard error: the half length is t times as long.",
-            ),
-            (right - 1, "So many are not quite enough: the interval may not be longer than that."),
-        ]
-        expect_close(
-            call_with_clones(seeds_needed, first, second, width),
-            right,
-            f"with a pilot of {pilot} seeds and half a length of at most {width}, the number of seeds",
-            suspects,
-            "Try 2, 3, 4, ... seeds until t times the standard error of the paired differences is small enough.",
-        )
+    pilots = (
+        ([85.5, 84.1, 85.3, 84.6, 85.1], [84.3, 82.5, 84.7, 83.9, 82.2], 0.6),
+        ([71.0, 70.2, 72.9, 73.0], [68.9, 69.9, 70.6, 72.8, 70.1, 66.0], 0.9),
+    )
+    for first, second, width in pilots:
+        _check_pilot(seeds_needed, first, second, width)
     expect_close(
-        call_with_clones(seeds_needed, first, second, 30.0),
+        call_with_clones(seeds_needed, first, second, 90.0),
         2.0,
-        "with half a length of at most 30, which two seeds keep, the number of seeds",
+        "with half a length of at most 90, which two seeds keep, the number of seeds",
         otherwise="Begin with two seeds, however many the pilot has.",
     )
 
 
-def _rejected(rejected: Any) -> None:
-    """The answer is ``rejected(p_values, alpha)``: for each p-value whether Holm's method rejects."""
-    expect_function(rejected, "rejected(p_values, alpha)")
-    expect_without(rejected, "holm", "corrected")
-    for p, alpha in (
-        ([0.032, 0.004, 0.015, 0.60, 0.009, 0.045], 0.05),
-        ([0.021, 0.04, 0.02], 0.05),
-        ([0.08, 0.03, 0.02], 0.10),
-        ([0.01, 0.60, 0.01], 0.05),
+def _check_pilot(seeds_needed: Any, first: list[float], second: list[float], width: float) -> None:
+    a, b = (torch.tensor(values, dtype=torch.float64) for values in (first, second))
+    p, q = float(a.var()), float(b.var())
+    both, roots = p + q, math.sqrt(p) + math.sqrt(q)
+    biased = float(a.var(correction=0) + b.var(correction=0))
+    v, w = p / len(a), q / len(b)
+    pilot = (v + w) ** 2 / (v**2 / (len(a) - 1) + w**2 / (len(b) - 1))
+    shared = min(len(a), len(b))
+    paired = float((a[:shared] - b[:shared]).std())
+
+    def t(n: int, share: float = 0.975) -> float:
+        return _t((n - 1) * both**2 / (p**2 + q**2), share)
+
+    def half(n: int) -> float:
+        return t(n) * math.sqrt(both / n)
+
+    right = _least(half, width)
+    suspects = [
+        (_least(lambda n: 1.96 * math.sqrt(both / n), width), "1.96 holds for many seeds: take t."),
+        (
+            math.ceil(_t(pilot) ** 2 * both / width**2),
+            "That is t of the pilot: t depends on the number of seeds that is wanted, so try them in turn.",
+        ),
+        (
+            _least(lambda n: _t(n - 1) * paired / math.sqrt(n), width),
+            "That is the interval of pairs: two runs of one seed are no pair, so add the variances of the two.",
+        ),
+        (_least(lambda n: t(n) * math.sqrt(biased / n), width), "The variance divides by n - 1, not by n."),
+        (
+            _least(lambda n: t(n) * math.sqrt(both) / n, width),
+            "The standard error falls with the root of the number of seeds.",
+        ),
+        (_least(half, width / 2), "That makes the whole interval so long: half of it is asked for."),
+        (
+            _least(lambda n: t(n, 0.95) * math.sqrt(both / n), width),
+            "That leaves 5 % on each side: an interval of 95 % leaves 2.5 %.",
+        ),
+        (
+            _least(lambda n: math.sqrt(both / n), width),
+            "That is one standard error: the half length is t times as long.",
+        ),
+        (
+            _least(lambda n: t(n) * roots / math.sqrt(n), width),
+            "Variances are added, not standard errors: take the root of the sum.",
+        ),
+        (right - 1, "So many are not quite enough: the interval may not be longer than that."),
+    ]
+    expect_close(
+        call_with_clones(seeds_needed, first, second, width),
+        right,
+        f"with a pilot of {len(first)} and {len(second)} seeds and half a length of at most {width}, the number",
+        suspects,
+        "Try 2, 3, 4, ... seeds of each until t times the standard error of the difference is small enough.",
+    )
+
+
+_WORDS = ("supported", "worse", "smaller than matters", "undecided")
+
+
+def _verdict(verdict: Any) -> None:
+    """The answer is ``verdict(low, high, relevant)``: the word that is read off an interval."""
+    expect_function(verdict, "verdict(low, high, relevant)")
+    for low, high, relevant, right, hint in (
+        (1.2, 2.6, 1.0, "supported", "All of it is above zero."),
+        (0.2, 2.6, 1.0, "supported", "It need not be above what matters, only above zero."),
+        (0.1, 0.8, 1.0, "supported", "It is below what matters as well, but zero comes first: there is a gain."),
+        (-0.9, 0.7, 1.0, "smaller than matters", "A gain of what matters is excluded, though zero is not."),
+        (-0.9, 0.7, 0.5, "undecided", "Both zero and a gain that matters are inside."),
+        (-0.6, 2.2, 1.0, "undecided", "Both zero and a gain that matters are inside."),
+        (-2.2, -0.5, 1.0, "worse", "All of it is below zero, which says more than that it is small."),
+        (-40.0, -39.0, 50.0, "worse", "All of it is below zero, whatever would matter."),
+        (0.001, 0.002, 0.005, "supported", "The unit does not matter: accuracies may be shares."),
     ):
-        m = len(p)
-        order = sorted(range(m), key=p.__getitem__)
-        right = _until(p, order, [alpha / (m - rank) for rank in range(m)])
-        upward = [p[i] for rank, i in enumerate(order, 1) if p[i] <= alpha * rank / m]
-        suspects = [
-            ([x <= alpha for x in p], "Nothing is corrected: each is compared with alpha itself."),
-            ([x <= alpha / m for x in p], "That is Bonferroni's bound, alpha / m for all: the next may be larger."),
-            (
-                [x <= alpha / (m - order.index(i)) for i, x in enumerate(p)],
-                "Stop at the first that is not rejected: those after it stay too.",
-            ),
-            ([right[i] for i in order], "They come in the order of size: give them in the order of p_values."),
-            ([not value for value in right], "Yes and no are exchanged: True is for what is rejected."),
-            (
-                _until(p, order, [alpha / max(m - rank - 1, 1) for rank in range(m)]),
-                "The bounds are one step ahead: the smallest of m is compared with alpha / m.",
-            ),
-            (
-                [x <= max(upward, default=0.0) for x in p],
-                "That goes up from the largest with bounds alpha j / m: it limits another kind of error.",
-            ),
-            (
-                [x and p.index(p[i]) == i for i, x in enumerate(right)],
-                "Two values are equal, and index() finds the first of them alone: sort places, not values.",
-            ),
-        ]
-        given = _yes_or_no(call_with_clones(rejected, p, alpha), m)
+        given = verdict(low, high, relevant)
+        if not isinstance(given, str):
+            raise NotYet(
+                f"the answer returns a {type(given).__name__}", f"Return one of the words {', '.join(_WORDS)}."
+            )
         if given != right:
-            hints = [hint for value, hint in suspects if value == given]
-            otherwise = "Go from the smallest to the largest, and compare with alpha / m, alpha / (m - 1), ..."
-            what = f"with p = {p} and alpha = {alpha} the answer is {given} instead of {right}"
-            raise NotYet(what, hints[0] if hints else otherwise)
-
-
-def _until(p: list[float], order: list[int], bounds: list[float]) -> list[bool]:
-    """For each p-value whether it and all before it in ``order`` stay within their bounds."""
-    passed = [False] * len(p)
-    for i, bound in zip(order, bounds, strict=True):
-        if p[i] > bound:
-            break
-        passed[i] = True
-    return passed
-
-
-def _yes_or_no(given: Any, m: int) -> list[bool]:
-    """Refuse what is not one yes or no for each question."""
-    try:
-        values = [float(value) for value in given]
-    except (TypeError, ValueError):
-        raise NotYet(f"the answer returns a {type(given).__name__}", "Return a list of True and False.") from None
-    if len(values) != m or not set(values) <= {0.0, 1.0}:
-        raise NotYet(f"for {m} p-values the answer returns {given}", "Return True or False for each, in their order.")
-    return [value == 1.0 for value in values]
+            near = " Mind the spelling." if given not in _WORDS else ""
+            what = f"for {low} to {high}, where {relevant} matters, the answer is {given!r} instead of {right!r}"
+            raise NotYet(what, hint + near)
 
 
 EXERCISES = (
     Exercise("next-run", "Where will the next run fall?", 10, "easy", _next_run),
-    Exercise("seeds-needed", "How many seeds?", 10, "medium", _seeds_needed),
-    Exercise("rejected", "Several questions at once", 10, "medium", _rejected),
+    Exercise("seeds-needed", "How many seeds for an interval?", 15, "medium", _seeds_needed),
+    Exercise("verdict", "Read the verdict", 5, "easy", _verdict),
 )

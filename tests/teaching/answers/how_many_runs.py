@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from scipy import stats
 
-from odelib.studies.statistics import holm
-
 
 def next_run(scores):
     a = np.asarray(scores)
@@ -26,12 +24,16 @@ def next_with(reach):
     return answer
 
 
-def seeds_with(half, *, start=2, spread=lambda a, b: (a - b).std()):
-    """The least number of seeds for which ``half(n, s)`` is at most the width."""
+def variances(first, second, correction=1):
+    return [torch.tensor(x).double().var(correction=correction).item() for x in (first, second)]
+
+
+def seeds_with(half, *, start=2, correction=1):
+    """The least number of seeds for which ``half(S, p, q)`` is at most the width, with the variances p and q."""
 
     def seeds_needed(first, second, width):
-        s = spread(torch.tensor(first).double(), torch.tensor(second).double()).item()
-        return next(n for n in range(start, 100_000) if half(n, s) <= width)
+        p, q = variances(first, second, correction)
+        return next(n for n in range(start, 100_000) if half(n, p, q) <= width)
 
     return seeds_needed
 
@@ -40,63 +42,49 @@ def t(freedom, share=0.975):
     return stats.t.ppf(share, freedom)
 
 
-def half_length(n, s):
-    return t(n - 1) * s / math.sqrt(n)
+def welch(n, p, q):
+    return (n - 1) * (p + q) ** 2 / (p**2 + q**2)
+
+
+def half_length(n, p, q):
+    return t(welch(n, p, q)) * math.sqrt((p + q) / n)
 
 
 def seeds_by_numpy(first, second, width):
-    gaps = np.subtract(first, second)
+    squares = np.array([np.var(first, ddof=1), np.var(second, ddof=1)])
     n = 2
-    while stats.t.isf(0.025, n - 1) * gaps.std(ddof=1) > width * np.sqrt(n):
+    while True:
+        parts = squares / n
+        nu = parts.sum() ** 2 / (parts**2 / (n - 1)).sum()
+        if stats.t.isf(0.025, nu) * np.sqrt(parts.sum()) <= width:
+            return n
         n += 1
-    return n
 
 
 def with_t_of_the_pilot(first, second, width):
-    s = (torch.tensor(first).double() - torch.tensor(second).double()).std().item()
-    return math.ceil((t(len(first) - 1) * s / width) ** 2)
+    p, q = variances(first, second)
+    v, w = p / len(first), q / len(second)
+    nu = (v + w) ** 2 / (v**2 / (len(first) - 1) + w**2 / (len(second) - 1))
+    return math.ceil(t(nu) ** 2 * (p + q) / width**2)
 
 
-def rejected(p_values, alpha):
-    answer = [False] * len(p_values)
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        if p_values[i] > alpha / (len(p_values) - rank):
-            break
-        answer[i] = True
-    return answer
+def in_pairs(first, second, width):
+    s = np.std([a - b for a, b in zip(first, second, strict=False)], ddof=1)
+    return next(n for n in range(2, 100_000) if t(n - 1) * s / math.sqrt(n) <= width)
 
 
-def by_value(p_values, alpha):
-    answer = [False] * len(p_values)
-    for rank, p in enumerate(sorted(p_values)):
-        if p > alpha / (len(p_values) - rank):
-            break
-        answer[p_values.index(p)] = True
-    return answer
+def verdict(low, high, relevant):
+    if low > 0:
+        return "supported"
+    if high < 0:
+        return "worse"
+    return "smaller than matters" if high < relevant else "undecided"
 
 
-def rejected_by_library(p_values, alpha):
-    return torch.tensor(holm(p_values)) <= alpha
-
-
-def rejected_downwards(bound, stop=True):
-    """Holm's walk with other bounds, ``bound(alpha, m, rank)``, or without its end."""
-
-    def walk(p_values, alpha):
-        m, answer = len(p_values), [False] * len(p_values)
-        for rank, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
-            answer[i] = p_values[i] <= bound(alpha, m, rank)
-            if stop and not answer[i]:
-                break
-        return answer
-
-    return walk
-
-
-def benjamini_hochberg(p_values, alpha):
-    m, ranked = len(p_values), sorted(p_values)
-    limit = max((p for j, p in enumerate(ranked, 1) if p <= alpha * j / m), default=0.0)
-    return [p <= limit for p in p_values]
+def verdict_by_cases(low, high, relevant):
+    inside = low <= 0 <= high
+    words = {(False, True): "supported", (False, False): "worse"}
+    return words.get((inside, high > 0)) or ("undecided" if high >= relevant else "smaller than matters")
 
 
 RIGHT = {
@@ -107,11 +95,7 @@ RIGHT = {
         lambda scores: torch.tensor(next_run(scores)),
     ),
     "seeds-needed": (seeds_with(half_length), seeds_by_numpy),
-    "rejected": (
-        rejected,
-        lambda p, alpha: np.array(rejected(p, alpha)),
-        lambda p, alpha: torch.tensor(rejected(p, alpha)),
-    ),
+    "verdict": (verdict, verdict_by_cases),
 }
 
 WRONG = {
@@ -130,39 +114,46 @@ WRONG = {
         ("range", lambda scores: (min(scores), max(scores)), "term by term"),
     ),
     "seeds-needed": (
-        ("normal", seeds_with(lambda n, s: 1.96 * s / math.sqrt(n)), "1.96 holds for many seeds"),
+        ("normal", seeds_with(lambda n, p, q: 1.96 * math.sqrt((p + q) / n)), "1.96 holds for many seeds"),
         ("pilot's t", with_t_of_the_pilot, "t of the pilot"),
+        ("pairs", in_pairs, "two runs of one seed are no pair"),
+        ("divided by n", seeds_with(half_length, correction=0), "divides by n - 1"),
+        ("no root", seeds_with(lambda n, p, q: t(welch(n, p, q)) * math.sqrt(p + q) / n), "falls with the root"),
+        ("whole length", seeds_with(lambda n, p, q: 2 * half_length(n, p, q)), "half of it"),
         (
-            "not paired",
-            seeds_with(half_length, spread=lambda a, b: (a.var() + b.var()).sqrt()),
-            "subtract seed by seed",
+            "5 % on each side",
+            seeds_with(lambda n, p, q: t(welch(n, p, q), 0.95) * math.sqrt((p + q) / n)),
+            "leaves 2.5 %",
         ),
-        ("divided by n", seeds_with(half_length, spread=lambda a, b: (a - b).std(correction=0)), "divides by n - 1"),
-        ("no root", seeds_with(lambda n, s: t(n - 1) * s / n), "falls with the root"),
-        ("whole length", seeds_with(lambda n, s: 2 * half_length(n, s)), "half of it"),
-        ("5 % on each side", seeds_with(lambda n, s: t(n - 1, 0.95) * s / math.sqrt(n)), "leaves 2.5 %"),
-        ("one error", seeds_with(lambda n, s: s / math.sqrt(n)), "one standard error"),
+        ("one error", seeds_with(lambda n, p, q: math.sqrt((p + q) / n)), "one standard error"),
+        (
+            "errors added",
+            seeds_with(lambda n, p, q: t(welch(n, p, q)) * (math.sqrt(p / n) + math.sqrt(q / n))),
+            "Variances are added",
+        ),
         ("one too few", lambda a, b, w: seeds_by_numpy(a, b, w) - 1, "not quite enough"),
         ("from three", seeds_with(half_length, start=3), "Begin with two seeds"),
-        ("popped", lambda a, b, w: a.pop() and seeds_by_numpy(a, b[:-1], w), "changes its argument number 1"),
+        ("popped", lambda a, b, w: a.pop() and seeds_by_numpy(a, b, w), "changes its argument number 1"),
         ("called instead of passed", 12, "Pass the function itself"),
-        ("one too many", lambda a, b, w: seeds_by_numpy(a, b, w) + 1, "Try 2, 3, 4"),
+        ("two too many", lambda a, b, w: seeds_by_numpy(a, b, w) + 2, "Try 2, 3, 4"),
     ),
-    "rejected": (
-        ("nothing corrected", lambda p, alpha: [x <= alpha for x in p], "Nothing is corrected"),
-        ("Bonferroni", lambda p, alpha: [x <= alpha / len(p) for x in p], "Bonferroni"),
-        ("no stop", rejected_downwards(lambda alpha, m, rank: alpha / (m - rank), stop=False), "Stop at the first"),
-        ("sorted", lambda p, alpha: sorted(rejected(p, alpha), reverse=True), "in the order of p_values"),
-        ("exchanged", lambda p, alpha: [not x for x in rejected(p, alpha)], "exchanged"),
-        ("a step ahead", rejected_downwards(lambda alpha, m, rank: alpha / max(m - rank - 1, 1)), "one step ahead"),
-        ("Benjamini-Hochberg", benjamini_hochberg, "another kind of error"),
-        ("by library", rejected_by_library, "the answer uses holm"),
-        ("numbers", lambda p, alpha: [x / alpha for x in p], "True or False for each"),
-        ("by value", by_value, "index() finds the first"),
-        ("sorted in place", lambda p, alpha: p.sort() or rejected(p, alpha), "changes its argument number 1"),
-        ("called instead of passed", [True], "Pass the function itself"),
-        ("indices", lambda p, alpha: [i for i, x in enumerate(rejected(p, alpha)) if x], "True or False for each"),
-        ("a number", lambda p, alpha: sum(rejected(p, alpha)), "a list of True and False"),
-        ("nothing rejected", lambda p, alpha: [False] * len(p), "from the smallest"),
+    "verdict": (
+        ("small first", lambda a, b, r: "smaller than matters" if b < r else verdict(a, b, r), "zero comes first"),
+        ("what matters only", lambda a, b, r: "supported" if a > r else "undecided", "only above zero"),
+        (
+            "no worse",
+            lambda a, b, r: "supported" if a > 0 else "smaller than matters" if b < r else "undecided",
+            "says more",
+        ),
+        ("by the middle", lambda a, b, r: "supported" if a + b > 0 else "worse", "zero is not"),
+        (
+            "three words",
+            lambda a, b, r: "supported" if a > 0 else "worse" if b < 0 else "undecided",
+            "A gain of what matters is excluded",
+        ),
+        ("capital", lambda a, b, r: verdict(a, b, r).capitalize(), "Mind the spelling"),
+        ("yes or no", lambda a, b, r: a > 0, "Return one of the words"),
+        ("fixed", lambda a, b, r: verdict(a, b, 1.0), "Both zero and a gain"),
+        ("called instead of passed", "supported", "Pass the function itself"),
     ),
 }
