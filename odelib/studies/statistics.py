@@ -65,8 +65,8 @@ class Difference:
 def difference(first: Sequence[float], second: Sequence[float], level: float = CONFIDENCE) -> Difference:
     """Compare the means of two variants, unpaired, by Welch's t (1947), which lets each have a spread of its own.
 
-    Two networks of one seed share the order of the data and little else. Where scores are hardly correlated, pairs
-    would lose more by their halved degrees of freedom than they gain.
+    Two networks of one seed share the order of the data and, where their shapes agree, the initial weights. Where their
+    scores are hardly correlated all the same, pairs of few seeds lose more by halved degrees of freedom than they gain.
 
     Args:
         first: One value per seed.
