@@ -1,5 +1,6 @@
 """Studies: grids of runs with several seeds, what they gave as tables and figures, and what that can tell."""
 
+from odelib.studies.items import over_items
 from odelib.studies.report import comparisons_of
 from odelib.studies.runs import Run, keep_runs, read_runs
 from odelib.studies.statistics import difference, hierarchical, power, seeds_needed
@@ -21,6 +22,7 @@ __all__ = [
     "held_equal",
     "hierarchical",
     "keep_runs",
+    "over_items",
     "paragraph",
     "power",
     "read_runs",

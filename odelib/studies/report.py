@@ -6,6 +6,7 @@ from pathlib import Path
 
 from odelib.data.baseline import TF_IDF
 from odelib.studies.figures import gains, learning_curves, scatter
+from odelib.studies.items import over_items, second_sentence
 from odelib.studies.job import Outcome
 from odelib.studies.runs import Run, open_study
 from odelib.studies.study import Study
@@ -30,9 +31,10 @@ the tables hold all together with probability 0.95, and so do those of the claim
 (Bonferroni). A verdict is read off the interval of a claim: *supported* if all of it is above zero, *worse* if all \
 of it is below zero, *smaller than matters* if all of it is below the gain that would matter, else *undecided*, with \
 the seeds that would decide. With fewer than 5 seeds of a variant, or equal values, there is neither interval nor \
-verdict. *Equal* is what a variant and the baseline hold equal, measured: parameters exactly, field evaluations and \
-FLOPs within 1 %. NFE are field evaluations and MFLOPs the operations of a forward pass. The numbers are those after \
-the last epoch, or of the epoch that the validation split chose: test data choose nothing."""
+verdict. A second interval, over seeds and test items, says what another test set would change. *Equal* is what a \
+variant and the baseline hold equal, measured: parameters exactly, field evaluations and FLOPs within 1 %. NFE are \
+field evaluations and MFLOPs the operations of a forward pass. The numbers are those after the last epoch, or of the \
+epoch that the validation split chose: test data choose nothing."""
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
@@ -55,7 +57,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     rows = rows_of(study, runs)
     (out / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
     verdicts = decide(comparisons_of(study, runs), study.protocol.questions if study.protocol else None)
-    parts = [f"# {study.title}", _state(runs, others), _claims(study, verdicts)]
+    parts = [f"# {study.title}", _state(runs, others), _claims(study, verdicts, runs, folder)]
     parts += [
         _setting(name, study, runs, rows, verdicts, out)
         for name in study.settings
@@ -96,12 +98,15 @@ def _state(runs: Sequence[Run], others: Sequence[Outcome]) -> str:
     return text + ". Missing:\n\n" + "\n".join(f"- {other.name}: {other.message}" for other in others)
 
 
-def _claims(study: Study, verdicts: Sequence[Verdict]) -> str:
+def _claims(study: Study, verdicts: Sequence[Verdict], runs: Sequence[Run], folder: Path) -> str:
     parts = ["## Claims"] if verdicts else []
     for claim in study.claims:
         own = [verdict for verdict in verdicts if verdict.comparison.claim is claim]
         parts.append(f"### {claim.text}")
-        parts += [f"*{verdict.comparison.setting}.* {paragraph(verdict)}" for verdict in own]
+        for verdict in own:
+            wider = over_items(verdict, runs, folder)
+            more = "" if wider is None else f" {second_sentence(verdict, wider)}"
+            parts.append(f"*{verdict.comparison.setting}.* {paragraph(verdict)}{more}")
     return "\n\n".join(parts)
 
 

@@ -206,9 +206,7 @@ def hierarchical(
     return Difference(counts, mean, mean - half, mean + half, level)
 
 
-def _moved(
-    arms: Sequence[Shaped[np.ndarray, "seeds items *ten"]], resamples: int
-) -> list[Float[np.ndarray, "resamples seeds"]]:
+def _moved(arms: Sequence[Shaped[np.ndarray, "_ items *_"]], resamples: int) -> list[Float[np.ndarray, "resamples _"]]:
     """The score of each network of each variant on items drawn anew, the same ones for all."""
     rng, items = np.random.default_rng(0), arms[0].shape[1]
     few = max(10**7 // items, 1)  # draws that are held at a time

@@ -104,16 +104,18 @@ def _decided(comparison: Comparison, level: float) -> Verdict:
         missing = Difference((len(first), len(second)), math.nan, math.nan, math.nan, level)
         return Verdict(comparison, "no verdict", missing)
     gain = difference(first, second, level)
-    word: Word = "undecided"
+    return Verdict(comparison, read_off(gain, comparison.claim.relevant), gain)
+
+
+def read_off(gain: Difference, relevant: float) -> Word:
+    """The word for the place of an interval, as ``decide`` says it."""
     if math.isnan(gain.low):  # too few seeds, or ties
-        word = "no verdict"
-    elif gain.low > 0.0:
-        word = "supported"
-    elif gain.high < 0.0:
-        word = "worse"
-    elif gain.high < comparison.claim.relevant:
-        word = "smaller than matters"
-    return Verdict(comparison, word, gain)
+        return "no verdict"
+    if gain.low > 0.0:
+        return "supported"
+    if gain.high < 0.0:
+        return "worse"
+    return "smaller than matters" if gain.high < relevant else "undecided"
 
 
 def held_equal(first: Cost, second: Cost) -> tuple[str, ...]:

@@ -6,15 +6,21 @@ import xml.etree.ElementTree as ET
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from odelib.cli import main
 from odelib.data.baseline import TF_IDF
-from odelib.studies.job import RESULT, STUDY
-from odelib.studies.report import write_report
+from odelib.studies.items import over_items, second_sentence
+from odelib.studies.job import ITEMS, RESULT, STUDY
+from odelib.studies.report import comparisons_of, write_report
+from odelib.studies.runs import keep_runs, open_study
+from odelib.studies.statistics import Difference
+from odelib.studies.study import Claim
 from odelib.studies.study_file import read_study
 from odelib.studies.tables import latex, markdown
+from odelib.studies.verdicts import Comparison, Verdict, decide
 from odelib.training.record import EpochMetrics
 
 TWO = """
@@ -128,6 +134,63 @@ def test_every_figure_is_there_and_readable(tmp_path: Path) -> None:
             assert all(variant in texts for variant in ACCURACIES if (setting, kind) != ("words", "gains"))
             assert f"({figure.name})" in path.read_text()
     assert "MFLOPs" in "".join(ET.parse(tmp_path / "elsewhere/compute-words.svg").getroot().itertext())
+
+
+def test_a_report_says_what_another_test_set_would_change(tmp_path: Path) -> None:
+    # Each network of a variant gets its own easy items right, others by chance: the items are a noise of their own.
+    rng = np.random.default_rng(3)
+    folder = pretend(tmp_path / "two")
+    easy = {variant: rng.random(40) for variant in ACCURACIES}
+    for path in folder.glob(f"clothes/*/*/{RESULT}"):
+        result = json.loads(path.read_text())
+        hits = (rng.random(40) < 0.1 + 0.8 * (easy[path.parts[-3]] > 0.5)).astype(np.int32)
+        if path.parts[-3] == "rk4_long":
+            hits = (rng.random(40) < 0.05).astype(np.int32)
+        result["metrics"]["test_accuracy"] = float(hits.mean())
+        path.write_text(json.dumps(result))
+        np.savez(path.with_name(ITEMS), hits=hits, loss=hits.astype(np.float32), places=np.ones(40, np.int32))
+    study, runs, _ = open_study(folder)
+    verdicts = decide(comparisons_of(study, runs))
+    wider = [over_items(verdict, runs, folder) for verdict in verdicts]
+    for verdict, found in zip(verdicts, wider, strict=True):
+        if verdict.comparison.setting == "clothes":
+            assert found is not None
+            assert found.mean == pytest.approx(verdict.gain.mean)
+            assert (found.counts, found.level) == (verdict.gain.counts, verdict.gain.level)
+            assert found.high - found.low > verdict.gain.high - verdict.gain.low
+        else:
+            assert found is None  # four seeds
+    keep_runs(folder, tmp_path / "kept")
+    text = write_report(folder).read_text()
+    assert text == write_report(tmp_path / "kept").read_text()
+    assert text.count("Over seeds and test items together the interval is ") == 2
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "end"), [(0.01, 0.03, "+3.00."), (-0.01, 0.05, "be *undecided* on another test")]
+)
+def test_a_second_interval_that_contradicts_is_said_to(low: float, high: float, end: str) -> None:
+    claim = Claim("", "a", "b", ("here",), (), 0.0)
+    comparison = Comparison(claim, "here", "test_accuracy", {}, {}, None)
+    verdict = Verdict(comparison, "supported", Difference((5, 5), 0.02, 0.005, 0.035, 0.95))
+    assert end in second_sentence(verdict, Difference((5, 5), 0.02, low, high, 0.95))
+
+
+def test_a_lower_loss_is_a_gain_on_items_too(tmp_path: Path) -> None:
+    text = TWO.replace("seeds: 4", "seeds: 5")
+    folder = pretend(tmp_path / "two", text)
+    rng = np.random.default_rng(4)
+    for path in folder.glob(f"words/*/*/{RESULT}"):
+        result = json.loads(path.read_text())
+        loss = rng.normal(4 * result["metrics"]["test_loss"], 0.1, 30).astype(np.float32)  # four places in each row
+        result["metrics"]["test_loss"] = float(loss.mean()) / 4
+        path.write_text(json.dumps(result))
+        np.savez(path.with_name(ITEMS), hits=np.ones(30, np.int32), loss=loss, places=np.full(30, 4, np.int32))
+    study, runs, _ = open_study(folder)
+    (verdict,) = [v for v in decide(comparisons_of(study, runs)) if v.comparison.setting == "words"]
+    found = over_items(verdict, runs, folder)
+    assert found is not None
+    assert found.mean == pytest.approx(verdict.gain.mean, rel=1e-4)
 
 
 def test_a_report_of_half_a_study_names_what_is_missing(tmp_path: Path) -> None:
