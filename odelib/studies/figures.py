@@ -90,7 +90,7 @@ def gains(verdicts: Sequence[Verdict], path: Path) -> str:
         What is to be seen, in one sentence.
     """
     label, unit = UNITS[verdicts[0].comparison.metric]
-    figure, ax = axes(f"gain in {label}", "", width=7.2)
+    figure, ax = axes(f"gain ({label})", "", width=7.2)
     for place, verdict in enumerate(verdicts):
         claim, gain = verdict.comparison.claim, verdict.gain
         colour, marker = _WORDS[verdict.word]
@@ -105,7 +105,7 @@ def gains(verdicts: Sequence[Verdict], path: Path) -> str:
     ax.legend(known.values(), known.keys(), frameon=False, fontsize=8)
     write(figure, path)
     return (
-        f"What each claim gains in {label}, with the interval that its verdict is read off; dotted: the smallest gain "
+        f"What each claim gains ({label}), with the interval that its verdict is read off; dotted: the smallest gain "
         "that matters."
     )
 
