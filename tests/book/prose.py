@@ -148,3 +148,23 @@ def words(notebook: NotebookNode) -> int:
                 text = pattern.sub(" ", text)
             count += len(re.findall(r"[^\W\d_][\w'’-]*|\d[\d.,]*", text))
     return count
+
+
+GLUED = re.compile(r"\{glue:\w*\}`(?:[^`]*::)?([a-z0-9-]+)")
+
+
+def idle(notebook: NotebookNode, used: set[str]) -> Iterator[tuple[int, str]]:
+    """Yield (index of the cell, name) for each ``report`` whose number no page uses; a claim needs no page.
+
+    A name that a loop makes counts as used if one that it can make is.
+    """
+    for index, cell in enumerate(notebook.cells):
+        calls = ast.walk(_tree(cell.source)) if cell.cell_type == "code" else []
+        for call in calls:
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "report":
+                name = call.args[0]
+                parts = name.values if isinstance(name, ast.JoinedStr) else [name]
+                constants = [part.value if isinstance(part, ast.Constant) else None for part in parts]
+                pattern = "".join("[a-z0-9-]+" if part is None else re.escape(str(part)) for part in constants)
+                if not any(re.fullmatch(pattern, one) for one in used):
+                    yield index, ast.unparse(name)

@@ -20,6 +20,18 @@ def test_every_number_of_the_prose_has_a_source(path):
     assert found == [], "glue these numbers from the cells that measure them (see `unmeasured` for what needs no glue)"
 
 
+@pytest.fixture(scope="module")
+def used():
+    pages = [*CHAPTERS, *(ROOT / "book").rglob("*.md")]
+    return {name for page in pages for name in prose.GLUED.findall(page.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_number_that_is_reported_is_on_a_page(path, used):
+    found = [f"{path.stem}:{index}: {name}" for index, name in prose.idle(nbformat.read(path, 4), used)]
+    assert found == [], "no page uses these numbers: leave the reports out, or make what they back a claim"
+
+
 def chapter(text, code="steps = 64\nrate = 0.97"):
     return nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(code), nbformat.v4.new_markdown_cell("A text.\n\n" + text)]
@@ -83,3 +95,10 @@ def test_a_planted_number_is_found_in_what_is_said_of_a_figure(planted):
 )
 def test_a_number_with_a_source_is_let_through(sourced):
     assert list(prose.unmeasured(chapter(sourced))) == []
+
+
+def test_a_report_that_no_page_uses_is_found():
+    code = 'report("used", 1)\nreport("idle", 2)\nclaim("claimed", 3, above=2)\nfor k in range(2):\n'
+    code += '    report(f"{k}-used", k)\n    report(f"{k}-idle", k)'
+    found = [name for _, name in prose.idle(chapter("No numbers.", code), {"used", "1-used"})]
+    assert found == ["'idle'", "f'{k}-idle'"]
