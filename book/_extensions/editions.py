@@ -8,16 +8,20 @@ nor solutions.
 
 import argparse
 import copy
+import html
 import json
 import re
 import shutil
 import zipfile
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from plain_markdown import Book, glued, plain
 
 PLAIN = "text/plain"
+CAPTION = re.compile(r"<figcaption[^>]*>(.*?)</figcaption>", re.S)
 # Binder reads this on the editions' own branch, which has no copy of odelib.
 ENVIRONMENT = """channels:
   - conda-forge
@@ -34,7 +38,8 @@ dependencies:
 def edition(path: Path, book: Book, kind: str) -> Any:
     """Return one edition of a chapter."""
     notebook = copy.deepcopy(book.notebooks[path])
-    numbers = glued(notebook)
+    numbers, figures = glued(notebook), count(1)
+    number = book.chapters[path.stem]
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             text = plain(
@@ -45,7 +50,10 @@ def edition(path: Path, book: Book, kind: str) -> Any:
             cell["outputs"], cell["execution_count"] = [], None
         else:
             cell["outputs"] = [
-                still(o) for o in cell["outputs"] if not is_glue(o)
+                part
+                for output in cell["outputs"]
+                if not is_glue(output)
+                for part in stills(output, number, figures)
             ]
         if {"hide-input", "remove-cell"} & set(
             cell["metadata"].get("tags", [])
@@ -56,7 +64,6 @@ def edition(path: Path, book: Book, kind: str) -> Any:
         cell for cell in notebook["cells"] if "".join(cell["source"]).strip()
     ]
     head = notebook["cells"][0]["source"]
-    number = book.chapters[path.stem]
     head[0] = re.sub(r"^# ", f"# {number}. ", head[0])
     head.append(
         f"\n\n*This is chapter {number} of [the book]({book.address}{path.stem}.html).*"
@@ -69,13 +76,27 @@ def is_glue(output: Any) -> bool:
     return "scrapbook" in output.get("metadata", {})
 
 
-def still(output: Any) -> Any:
-    """Return an output with its picture alone, which needs no trust."""
+def stills(output: Any, chapter: int, figures: Iterator[int]) -> list[Any]:
+    """Return what needs no trust: the picture, and below it the page's words."""
     data = output.get("data", {})
-    if "image/png" in data:
-        kept = {"image/png": data["image/png"], PLAIN: data.get(PLAIN, "")}
-        return {**output, "data": kept}
-    return output
+    if "image/png" not in data:
+        return [output]
+    said = "".join(data.get(PLAIN, ""))
+    kept = {"image/png": data["image/png"], PLAIN: said}
+    caption = CAPTION.search("".join(data.get("text/html", "")))
+    if caption:
+        words = re.sub(r"<em>(.*?)</em>", r"*\1*", caption[1])
+        words = html.unescape(re.sub(r"<[^>]+>", "", words))
+        below = f"**Figure {chapter}.{next(figures)}.** {words}"
+    elif said.startswith("Laboratory: "):
+        below = "**" + said.replace("?. ", "?** ", 1)
+    else:
+        return [{**output, "data": kept}]
+    note = {"data": {"text/markdown": below}, "metadata": {}}
+    return [
+        {**output, "data": kept},
+        {"output_type": "display_data", **note},
+    ]
 
 
 def pointer(new: str, book: Book) -> str:

@@ -13,7 +13,8 @@ MathJax.tex = { ...MathJax.tex, macros: { ...MathJax.tex?.macros, phonebreak: [n
 if (sessionStorage.getItem("sidebar-scroll-top") === null) sessionStorage.setItem("sidebar-scroll-top", "0");
 
 // The arrow keys turn the pages, unless they are at work in what has the focus.
-const USES_ARROWS = "input, select, textarea, audio, video, dialog, [contenteditable], [popover], [tabindex='0'], .ode-lab";
+const USES_ARROWS =
+  "input, select, textarea, audio, video, dialog, details, [contenteditable], [popover], [tabindex='0'], .ode-lab";
 document.addEventListener("keydown", (event) => {
   const plain = !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented);
   const where = { ArrowLeft: "a.left-prev", ArrowRight: "a.right-next" }[event.key];
@@ -26,4 +27,9 @@ document.addEventListener("DOMContentLoaded", () => {
     document.getElementById(`pst-${side}-sidebar-modal`)?.addEventListener("close", () => {
       setTimeout(() => document.querySelector(`.${side}-toggle`)?.focus());
     });
+});
+
+// A drawer that covers the page gives way to the section that was chosen in it.
+document.addEventListener("click", (event) => {
+  event.target.closest("dialog[open] a[href*='#']")?.closest("dialog").close();
 });

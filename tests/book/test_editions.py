@@ -54,6 +54,14 @@ def test_figures_show_without_trust(path):
     assert len(pictures) >= 3
     assert all("text/html" not in output["data"] for output in pictures)
     assert [output for output in kept if "scrapbook" in output.get("metadata", {})] == []
+    below = [output["data"]["text/markdown"] for output in kept if "text/markdown" in output.get("data", {})]
+    captions = [text for text in below if text.startswith("**Figure ")]
+    number = BOOK.chapters[path.stem]
+    assert [text.split(" ")[1] for text in captions] == [f"{number}.{i}.**" for i in range(1, len(captions) + 1)]
+    assert len(captions) >= 2
+    assert "<" not in "".join(re.sub(r"\$[^$]*\$", "", text) for text in captions)
+    laboratories = [output for output in pictures if output["data"]["text/plain"].startswith("Laboratory: ")]
+    assert sum(text.startswith("**Laboratory: ") for text in below) == len(laboratories) >= 1
 
 
 def test_numbers_are_those_of_the_pages(html):
