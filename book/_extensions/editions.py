@@ -21,6 +21,7 @@ from typing import Any
 from plain_markdown import Book, glued, plain
 
 PLAIN = "text/plain"
+TITLE = re.compile(r"^(Laboratory: [^?.]*)(\?)?\. ")
 CAPTION = re.compile(r"<figcaption[^>]*>(.*?)</figcaption>", re.S)
 # Binder reads this on the editions' own branch, which has no copy of odelib.
 ENVIRONMENT = """channels:
@@ -89,7 +90,7 @@ def stills(output: Any, chapter: int, figures: Iterator[int]) -> list[Any]:
         words = html.unescape(re.sub(r"<[^>]+>", "", words))
         below = f"**Figure {chapter}.{next(figures)}.** {words}"
     elif said.startswith("Laboratory: "):
-        below = "**" + said.replace("?. ", "?** ", 1)
+        below = TITLE.sub(lambda m: f"**{m[1]}{m[2] or '.'}** ", said)
     else:
         return [{**output, "data": kept}]
     note = {"data": {"text/markdown": below}, "metadata": {}}
