@@ -46,6 +46,8 @@ def edition(path: Path, book: Book, kind: str) -> Any:
             text = plain(
                 "".join(cell["source"]), book, numbers, kind != "student"
             )
+            if kind != "colab":
+                text = beside(text, book, path.stem)
             cell["source"] = text.strip("\n").splitlines(keepends=True)
         elif kind == "student":
             cell["outputs"], cell["execution_count"] = [], None
@@ -70,6 +72,26 @@ def edition(path: Path, book: Book, kind: str) -> Any:
         f"\n\n*This is chapter {number} of [the book]({book.address}{path.stem}.html).*"
     )
     return notebook
+
+
+def beside(text: str, book: Book, own: str) -> str:
+    """Let links to chapters lead to the notebooks that lie in the same folder.
+
+    What is in this very notebook is named and needs no link.
+    """
+
+    def link(match: re.Match[str]) -> str:
+        said, chapter = match.groups()
+        if chapter == own:
+            return said
+        return (
+            f"[{said}]({chapter}.ipynb)"
+            if chapter in book.chapters
+            else match[0]
+        )
+
+    page = rf"\[([^\[\]]*)\]\({re.escape(book.address)}([\w-]+)\.html(?:#[^)]*)?\)"
+    return re.sub(page, link, text)
 
 
 def is_glue(output: Any) -> bool:

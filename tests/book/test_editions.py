@@ -39,6 +39,16 @@ def test_the_code_is_the_source_s(path, kind):
     assert sources(editions.edition(path, BOOK, kind), "code") == sources(BOOK.notebooks[path], "code")
 
 
+def test_links_between_chapters_need_no_network(path):
+    texts = {kind: "\n".join(sources(editions.edition(path, BOOK, kind), "markdown")) for kind in ("colab", "jupyter")}
+    chapter = re.compile(rf"\]\({re.escape(BOOK.address)}({'|'.join(BOOK.chapters)})\.html")
+    assert len(chapter.findall(texts["colab"])) >= 3
+    assert set(chapter.findall(texts["jupyter"])) <= {path.stem}  # the line that says whose edition this is
+    linked = re.findall(r"\]\(([\w-]+)\.ipynb\)", texts["jupyter"])
+    assert set(linked) <= set(BOOK.chapters) - {path.stem}
+    assert linked
+
+
 def test_the_student_edition_has_no_solution_and_no_output(path):
     text = "\n".join(sources(editions.edition(path, BOOK, "jupyter"), "markdown"))
     student = editions.edition(path, BOOK, "student")
