@@ -29,7 +29,13 @@ document.addEventListener("DOMContentLoaded", () => {
     });
 });
 
-// A drawer that covers the page gives way to the section that was chosen in it.
+// A drawer that covers the page gives way to the section that was chosen in it; its button, which gets the focus back, may
+// stand elsewhere on the page.
 document.addEventListener("click", (event) => {
-  event.target.closest("dialog[open] a[href*='#']")?.closest("dialog").close();
+  const link = event.target.closest("dialog[open] a[href^='#']");
+  if (!link) return;
+  const drawer = link.closest("dialog");
+  const show = () => document.getElementById(decodeURIComponent(link.hash.slice(1)))?.scrollIntoView();
+  drawer.addEventListener("close", () => setTimeout(show), { once: true });
+  drawer.close();
 });

@@ -94,7 +94,21 @@ def test_arrow_keys_turn_the_chapters(opened, site, page_names):
     before = slider.input_value()
     slider.press("ArrowRight")
     assert slider.input_value() != before
+    page.locator("details.solution > summary").first.press("ArrowRight")
     assert page.url.startswith(f"{site}/{CHAPTER}.html")
+
+
+def test_a_drawer_gives_way_to_the_section_that_is_chosen_in_it(opened):
+    page = opened(CHAPTER, "phone")
+    page.locator(".secondary-toggle:visible").tap()
+    drawer = page.locator("#pst-secondary-sidebar-modal")
+    link = drawer.locator("a[href^='#']:visible").nth(2)
+    target = link.get_attribute("href")
+    link.tap()
+    drawer.wait_for(state="hidden")
+    assert page.url.endswith(target)
+    page.wait_for_function("id => document.querySelector(id).getBoundingClientRect().top < innerHeight / 2", arg=target)
+    assert page.evaluate("id => document.querySelector(id).getBoundingClientRect().bottom > 0", target)
 
 
 def test_a_preview_opens_at_the_focus_and_closes_with_escape(opened):
