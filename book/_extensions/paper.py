@@ -11,6 +11,7 @@ import http.server
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -142,6 +143,12 @@ def print_pdf(html: Path, one: Path, out: Path, mathjax: Path | None) -> None:
                 ),
             )
         page.goto(f"{site}/{one.name}")
+        if not page.evaluate("() => !!MathJax.startup?.promise"):
+            sys.exit(
+                "MathJax did not load from its CDN, and the formulas need it: "
+                "connect to the network, or give the folder of npm's package "
+                "(--mathjax node_modules/mathjax)"
+            )
         page.evaluate("() => MathJax.startup.promise")
         page.evaluate(PRUNE)
         page.pdf(
