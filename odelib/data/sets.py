@@ -104,6 +104,7 @@ _FASHION_MNIST_CITATION = (
     "Machine Learning Algorithms, arXiv:1708.07747"
 )
 _GREY = {"image_size": 28, "in_channels": 1, "num_classes": 10}
+_COLOUR = {"image_size": 32, "in_channels": 3, "num_classes": 10}
 _CIFAR_LICENCE = "none stated by the authors, who ask to be cited"
 _CIFAR_CITATION = (
     "Alex Krizhevsky (2009): Learning Multiple Layers of Features from Tiny Images, technical report, "
@@ -137,7 +138,7 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
             licence=_CIFAR_LICENCE,
             citation=_CIFAR_CITATION,
             url="https://www.cs.toronto.edu/~kriz/cifar.html",
-            model_sizes={"image_size": 32, "in_channels": 3, "num_classes": 10},
+            model_sizes=_COLOUR,
         ),
         "cifar10-subset": DataSet(
             title="CIFAR-10, stratified subset",
@@ -146,7 +147,7 @@ IMAGE_SETS: Mapping[str, DataSet] = MappingProxyType(
             licence=_CIFAR_LICENCE,
             citation=_CIFAR_CITATION,
             url="https://www.cs.toronto.edu/~kriz/cifar.html",
-            model_sizes={"image_size": 32, "in_channels": 3, "num_classes": 10},
+            model_sizes=_COLOUR,
         ),
         "cifar100": DataSet(
             title="CIFAR-100",

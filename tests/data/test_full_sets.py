@@ -49,10 +49,11 @@ def _in_the_official_set(small: Arrays) -> Arrays:
 
 
 def test_the_full_download_gives_the_pixels_of_the_subset(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = cifar.load_cifar("cifar10", real_data, False)
-    if not small.note:
-        pytest.skip(f"{real_data / 'cifar10'} holds the official set, not a subset")
-    here = load_images("cifar10-subset", root=real_data, download=False)
+    here = load_images("cifar10-subset", root=real_data, download=False)  # from whichever lies there, or refused
+    small = Arrays(
+        *(getattr(here, name).numpy() for name in ("train_images", "train_labels", "test_images", "test_labels")),
+        here.classes,
+    )
     full = _in_the_official_set(small)
     monkeypatch.setattr(cifar, "load_cifar", lambda *_: full)
     there = load_images("cifar10-subset", root=real_data, download=False)
