@@ -22,7 +22,7 @@ class StepBack(Recorded):
     def keep(self, number: int, taken: Taken) -> None:
         """Note a step and its result."""
         super().keep(number, taken)
-        self.last = pytree.tree_map(_detached, (taken.y1, taken.step.carry))
+        self.last = _detached(taken.y1), _detached(taken.step.carry)
 
     def backward(self, outputs: list[State], grads: list[list[Tensor | None]]) -> tuple[list[Tensor], Sums]:
         """Step back, the last step first."""
@@ -74,7 +74,7 @@ class StepBack(Recorded):
         Returns:
             The results without a graph, and the gradients of each input.
         """
-        starts = pytree.tree_map(lambda part: _detached(part, wanted=True), inputs)
+        starts = tuple(_detached(part, wanted=True) for part in inputs)
         each = [_tensors(start) for start in starts]  # before a carry takes up what the function evaluates
         with torch.enable_grad():
             results = function(*starts)
@@ -84,12 +84,17 @@ class StepBack(Recorded):
         found = list(vjp(heads, [*flat, *self.parameters], tails, self.counts))
         self.sums.add(found[len(flat) :])
         rest = iter(found)
-        return pytree.tree_map(_detached, results), [[next(rest) for _ in part] for part in each]
+        return tuple(map(_detached, results)), [[next(rest) for _ in part] for part in each]
 
 
 def _tensors(tree: Any) -> list[Tensor]:
+    # Nearly every tree here is one tensor, and small solves feel the general way.
+    if isinstance(tree, Tensor):
+        return [tree]
     return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _detached(part: Any, wanted: bool = False) -> Any:
-    return part.detach().requires_grad_(wanted) if isinstance(part, Tensor) else part
+def _detached(tree: Any, wanted: bool = False) -> Any:
+    if isinstance(tree, Tensor):
+        return tree.detach().requires_grad_(wanted)
+    return pytree.tree_map(lambda leaf: leaf.detach().requires_grad_(wanted) if isinstance(leaf, Tensor) else leaf, tree)
