@@ -84,6 +84,8 @@ class DepthBlock(nn.Module):
         self.steps = _checked(steps, self.rule, schedule)
         self.gradient = _plain(gradient)
         self._spent = 0.0
+        if not isinstance(learn_step_size, bool):
+            raise TypeError(f"learn_step_size is {learn_step_size!r}: give True or False")
         self.log_scale = nn.Parameter(torch.zeros(schedule.intervals)) if learn_step_size else None
 
     @property

@@ -79,12 +79,26 @@ class Sum(SplitField):
         return self._terms
 
     def __call__(self, t: Time, y: Tree) -> Tree:
-        """Return the sum of all terms at (t, y); same structure as ``y``."""
+        """Return the sum of all terms at (t, y); same structure as ``y``.
+
+        Raises:
+            ValueError: A term returned another shape than the first, or no tensor.
+        """
         first, *rest = self._terms
         total = first(t, y)
         for term in rest:
             value = term(t, y)
-            total = total + value if isinstance(value, Tensor) else pytree.tree_map(torch.add, total, value)
+            if isinstance(total, Tensor):
+                # Adding would broadcast what is no slope of this state, and say nothing.
+                if not isinstance(value, Tensor) or value.shape != total.shape:
+                    came = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                    raise ValueError(
+                        f"a term of the sum returned {came} where the first gave shape {tuple(total.shape)}: "
+                        "return dy/dt in the shape of y"
+                    )
+                total = total + value
+            else:
+                total = pytree.tree_map(torch.add, total, value)
         result: Tree = total
         return result
 

@@ -42,10 +42,10 @@ def integrate(
         TypeError: The field, the rule, the state or the number of steps is of another kind.
     """
     # No function is called for what is as it should be: this is the way through a network.
-    if not callable(field) or not isinstance(y, (Tensor, tuple)) or not isinstance(steps, int):
+    if not callable(field) or not isinstance(y, (Tensor, tuple)) or not isinstance(steps, int) or isinstance(h, str):
         raise TypeError(
-            f"integrate came with a field {type(field).__name__}, a state {type(y).__name__} and steps={steps!r}: give "
-            "a function of (t, y), a tensor or a tuple of tensors, and a whole number"
+            f"integrate came with a field {type(field).__name__}, a state {type(y).__name__}, h={h!r} and "
+            f"steps={steps!r}: give a function of (t, y), a tensor or a tuple of tensors, a number and a whole number"
         )
     rule = rule if isinstance(rule, StepRule) else step_rule(rule)
     end: S = march(field, rule, y, None, t, h, range(steps), record)[0]
