@@ -81,11 +81,11 @@ PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(WORKERS) --no-loadsc
 check: lint types units  ## ruff, mypy and the fast tests: what to run while working
 
 units: $(SETUP)
-	$(PYTEST) -m 'not slow' tests
+	$(PYTEST) -m 'not slow and not nightly' tests
 
 test: lint types  ## everything: ruff, mypy, nbval over the chapters, the pages in a browser, all tests
 	$(PYTEST) tests/book/test_chapters.py
-	$(PYTEST) tests --ignore tests/book/test_chapters.py
+	$(PYTEST) -m 'not nightly' tests --ignore tests/book/test_chapters.py
 
 # The shifts follow from SEED, and so from the day: no author has chosen them.
 SHIFTS ?= 3
@@ -93,15 +93,18 @@ seeds: $(SETUP)  ## execute the chapters under other seeds; list the claims that
 	OMP_NUM_THREADS=1 $(PY) tests/book/seeds.py $(CHAPTERS) --shifts $(SHIFTS) --seed $(SEED) --workers $(WORKERS)
 
 # What takes too long for every change. A new check is one more name here, and a target for it.
-NIGHTLY = seeds oldest python-3.12 python-3.13
+NIGHTLY = seeds marked oldest python-3.12 python-3.13
 # Other random numbers each day; a failure comes back with the SEED that it names.
 SEED ?= $(shell date +%y%m%d)
 
-nightly: $(SETUP)  ## other seeds, the oldest torch, newer Pythons
+nightly: $(SETUP)  ## other seeds, mutated and hostile input, the oldest torch, newer Pythons
 	@$(MAKE) --keep-going $(addprefix nightly-,$(NIGHTLY))
 
 nightly-seeds: $(SETUP)
 	ODELIB_TEST_SEED=$(SEED) $(PYTEST) --hypothesis-seed $(SEED) tests/solvers tests/layers tests/models tests/analysis
+
+nightly-marked: $(SETUP)
+	$(PYTEST) -m nightly tests
 
 # Each in an environment of its own, which stays for the next night. PY would be taken in its place, and nothing tested.
 OWN = $(if $(SETUP),,$(error the checks of the night make environments of their own: leave PY out))
