@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from odelib.solvers.state import State, leaves_of, like
 from odelib.solvers.times import without_derivative
 from odelib.solvers.watched import Counts
 
+_FIRST = itemgetter(0)
 _GRAD_FN = attrgetter("grad_fn")
 _SECOND = "second derivatives are known in gradient='backprop' only: choose it, or differentiate once"
 
@@ -222,10 +223,10 @@ def _behind(roots: Iterable[Any], until: Iterable[Any] = ()) -> tuple[set[Any], 
             continue
         seen.add(node)
         parents = node.next_functions
-        if not parents and hasattr(node, "variable"):
+        if parents:
+            nodes.extend(map(_FIRST, parents))
+        elif hasattr(node, "variable"):
             begun.append(node.variable)
-        for parent, _ in parents:
-            nodes.append(parent)
     return seen - {None}, begun
 
 
