@@ -97,4 +97,8 @@ def _tensors(tree: Any) -> list[Tensor]:
 def _detached(tree: Any, wanted: bool = False) -> Any:
     if isinstance(tree, Tensor):
         return tree.detach().requires_grad_(wanted)
-    return pytree.tree_map(lambda leaf: leaf.detach().requires_grad_(wanted) if isinstance(leaf, Tensor) else leaf, tree)
+
+    def freed(leaf: Any) -> Any:
+        return leaf.detach().requires_grad_(wanted) if isinstance(leaf, Tensor) else leaf
+
+    return pytree.tree_map(freed, tree)
