@@ -1,0 +1,347 @@
+// What the explorables share: they start when they come into view, keep their state in the address, say in words what
+// they show, take fingers, mice and keys, and follow the page's colours. Each is a module beside this one that exports
+// mount(lab); what it may use of `lab` is the class below. Without all this a page keeps the still picture.
+
+const HERE = import.meta.url;
+const LOOKS = { parallel: "--c1", usual: "--c2", rk4: "--c3", attention: "--c4", mlp: "--c5" }; // as in every figure
+const motion = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** An element with attributes, listeners (names that begin with "on") and children. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes))
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  element.append(...children);
+  return element;
+}
+
+/** A number as the book writes it: so many digits that count, a real minus, powers of ten for what is small. */
+export function format(value, digits = 2) {
+  if (value === 0) return "0";
+  if (Math.abs(value) < 1e-3) {
+    const power = Math.floor(Math.log10(Math.abs(value)));
+    return `${format(value / 10 ** power, 1)} × 10${[...String(power)].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("")}`;
+  }
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(decimals).replace("-", "−");
+}
+
+/** Numbers that look random and are the same for the same seed (mulberry32). */
+export function random(seed) {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** The state that the address asks for, such as #lab=flock&beta=9, if it is of this explorable. */
+function asked(name) {
+  const given = new URLSearchParams(location.hash.slice(1));
+  return given.get("lab") === name ? Object.fromEntries(given) : {};
+}
+
+export class Lab {
+  constructor(root) {
+    this.root = root;
+    this.name = root.dataset.explore;
+    this.settings = JSON.parse(root.querySelector("script.explore-settings")?.textContent || "{}");
+    this.state = {}; // by name: numbers, names, or arrays of numbers
+    this.defaults = {};
+    this.controls = {}; // by name: a function that shows the state
+    this.listeners = [];
+    this.seen = false;
+    this.stage = make("div", { class: "explore-stage" });
+    this.guesses = make("div", { class: "explore-guess" });
+    this.panel = make("div", { class: "explore-controls" });
+    this.words = make("p", { class: "explore-text", "aria-live": "polite" });
+    this.foot = make(
+      "p",
+      { class: "explore-foot" },
+      make("button", { type: "button", onclick: () => this.reset() }, "Reset"),
+      make("a", { href: new URL("core.js", HERE) }, "The mathematics, as the page computes it"),
+    );
+    this.live = make("div", { class: "explore-live" }, this.guesses, this.stage, this.panel, this.words, this.foot);
+    this.painted = [];
+    this.frame = null; // what moves: frame(seconds since the last)
+    new MutationObserver(() => this.recolour()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+    new ResizeObserver(() => this.resize()).observe(this.stage);
+    new IntersectionObserver(([entry]) => {
+      this.seen = entry.isIntersecting;
+      this.wake();
+    }).observe(this.stage);
+    addEventListener("hashchange", () => asked(this.name).lab && this.take({ ...this.defaults, ...this.parse(asked(this.name)) }));
+  }
+
+  // ---- state, and the address that holds it
+
+  /** Declare the state with its values at the start; the address may ask for others. */
+  begin(defaults) {
+    this.defaults = structuredClone(defaults);
+    this.state = { ...structuredClone(defaults), ...this.parse(asked(this.name)) };
+  }
+
+  parse(given) {
+    const read = {};
+    for (const [name, value] of Object.entries(this.defaults)) {
+      if (!(name in given)) continue;
+      const numbers = given[name].split(",").map(Number);
+      const wanted = Array.isArray(value) ? value.length : 1;
+      if (typeof value === "string") read[name] = given[name];
+      else if (numbers.length === wanted && numbers.every(Number.isFinite)) read[name] = Array.isArray(value) ? numbers : numbers[0];
+    }
+    return read;
+  }
+
+  /** Change a part of the state: controls follow, listeners hear of it, and the address holds what is not as at the start. */
+  set(name, value) {
+    this.take({ ...this.state, [name]: value }, [name]);
+    clearTimeout(this.later);
+    this.later = setTimeout(() => {
+      const held = new URLSearchParams({ lab: this.name });
+      const text = (value) => (Array.isArray(value) ? value.map((x) => +x.toFixed(3)).join(",") : String(value));
+      for (const [key, now] of Object.entries(this.state)) if (text(now) !== text(this.defaults[key])) held.set(key, text(now));
+      history.replaceState(history.state, "", `#${held}`);
+    }, 300); // browsers refuse an address that changes all the time
+  }
+
+  take(state, names = Object.keys(state)) {
+    this.state = state;
+    for (const name of names) this.controls[name]?.();
+    for (const listener of this.listeners) listener(names);
+    this.redraw();
+  }
+
+  reset() {
+    clearTimeout(this.later);
+    history.replaceState(history.state, "", location.pathname + location.search);
+    this.take(structuredClone(this.defaults));
+    this.onreset?.();
+  }
+
+  /** Call listener(names) whenever a part of the state has changed. */
+  changed(listener) {
+    this.listeners.push(listener);
+  }
+
+  // ---- controls
+
+  slider(name, label, { values, text = format, into = this.panel }) {
+    const id = `explore-${this.name}-${name}`;
+    const input = make("input", { type: "range", id, min: 0, max: values.length - 1, step: 1, autocomplete: "off" });
+    const output = make("output", { for: id });
+    const nearest = () => values.reduce((best, value, i) => (Math.abs(value - this.state[name]) < Math.abs(values[best] - this.state[name]) ? i : best), 0);
+    this.controls[name] = () => {
+      input.value = nearest();
+      output.textContent = text(this.state[name]);
+      input.setAttribute("aria-valuetext", text(this.state[name]));
+    };
+    input.addEventListener("input", () => this.set(name, values[input.value]));
+    into.append(make("div", { class: "explore-slider" }, make("label", { for: id }, label), input, output));
+    this.controls[name]();
+  }
+
+  /** A box that is ticked where the state is 1. */
+  toggle(name, label, { into = this.panel } = {}) {
+    const input = make("input", { type: "checkbox", autocomplete: "off", onchange: () => this.set(name, +input.checked) });
+    this.controls[name] = () => (input.checked = Boolean(this.state[name]));
+    into.append(make("label", { class: "explore-toggle" }, input, ` ${label}`));
+    this.controls[name]();
+  }
+
+  /** One of a few names; options are pairs (value, label). */
+  choice(name, label, options, { into = this.panel } = {}) {
+    const select = make("select", { autocomplete: "off", onchange: () => this.set(name, select.value) });
+    for (const [value, words] of options) select.append(make("option", { value }, words));
+    this.controls[name] = () => {
+      select.value = this.state[name];
+      if (select.selectedIndex < 0) this.state[name] = select.value = options[0][0];
+    };
+    into.append(make("label", { class: "explore-choice" }, `${label} `, select));
+    this.controls[name]();
+    return select;
+  }
+
+  button(label, act, { into = this.panel, ...attributes } = {}) {
+    const button = make("button", { type: "button", onclick: act, ...attributes }, label);
+    into.append(button);
+    return button;
+  }
+
+  /** Ask before anything is shown; answer(index) hears the guess, or null from who does not want to guess. */
+  ask(question, options, answer) {
+    const heading = make("p", { id: `explore-${this.name}-question` }, make("strong", {}, "Guess first. "), question);
+    const done = (index) => {
+      this.guesses.replaceChildren();
+      answer(index);
+      (this.stage.querySelector("button, canvas[tabindex]") ?? this.panel.querySelector("input, button, select"))?.focus({ preventScroll: true });
+    };
+    const choices = options.map((option, i) => make("button", { type: "button", onclick: () => done(i) }, option));
+    const skip = make("button", { type: "button", class: "explore-quiet", onclick: () => done(null) }, "Just show me");
+    this.guesses.replaceChildren(make("div", { role: "group", "aria-labelledby": heading.id }, heading, ...choices, skip));
+  }
+
+  /** What the picture shows, in words: seen below it, and read aloud, so not more often than somebody can listen. */
+  say(text, patient = false) {
+    const now = performance.now();
+    if (text === this.words.textContent || (patient && now - (this.said ?? 0) < 1500)) return;
+    this.said = now;
+    this.words.textContent = text;
+  }
+
+  // ---- pictures
+
+  /** A canvas that paint(context, width, height) fills, in CSS pixels; `shape` gives its height for a width. */
+  canvas(label, shape, paint, attributes = {}) {
+    const canvas = make("canvas", { role: "img", "aria-label": label, ...attributes });
+    const box = make("div", { class: "explore-canvas" }, canvas);
+    this.painted.push({ canvas, box, shape, paint, context: canvas.getContext("2d") });
+    this.stage.append(box);
+    return { canvas, box };
+  }
+
+  resize() {
+    for (const { canvas, box, shape, context } of this.painted) {
+      const width = box.clientWidth;
+      if (!width) continue;
+      const height = Math.round(shape(width));
+      const density = Math.min(devicePixelRatio || 1, 2);
+      canvas.style.height = `${height}px`;
+      [canvas.width, canvas.height] = [Math.round(width * density), Math.round(height * density)];
+      context.setTransform(density, 0, 0, density, 0, 0);
+    }
+    this.paint();
+  }
+
+  recolour() {
+    this.known = {};
+    this.redraw();
+  }
+
+  /** A colour of the page: "parallel", "usual", "rk4", "attention", "mlp", "ink", "paper". */
+  colour(name) {
+    this.known ??= {};
+    if (!this.known[name]) {
+      const style = getComputedStyle(this.root);
+      const variable = name === "paper" ? "--pst-color-background" : LOOKS[name];
+      this.known[name] = (variable && style.getPropertyValue(variable).trim()) || style.color;
+      this.font ??= style.fontFamily;
+    }
+    return this.known[name];
+  }
+
+  redraw() {
+    this.wanted ??= requestAnimationFrame(() => this.paint());
+  }
+
+  paint() {
+    if (this.wanted) cancelAnimationFrame(this.wanted);
+    this.wanted = null;
+    for (const { canvas, box, context, paint } of this.painted) {
+      const height = canvas.offsetHeight;
+      context.clearRect(0, 0, box.clientWidth, height);
+      if (box.clientWidth) paint(context, box.clientWidth, height);
+    }
+    for (const place of this.handles ?? []) place();
+  }
+
+  /** Whether somebody asks for less motion: nothing then starts to move by itself. */
+  get calm() {
+    return motion.matches;
+  }
+
+  /** Move: frame(seconds) is called before each picture while the explorable is in view, until it returns false. */
+  run(frame) {
+    this.frame = frame;
+    this.wake();
+  }
+
+  wake() {
+    if (!this.frame || !this.seen || this.awake) return;
+    this.awake = true;
+    let before = performance.now();
+    const tick = (now) => {
+      if (!this.frame || !this.seen) return void (this.awake = false);
+      const seconds = Math.min(Math.max(now - before, 0) / 1000, 0.1);
+      before = now;
+      if (this.frame(seconds) === false) this.frame = null;
+      this.paint();
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  /**
+   * A thing on the stage that is dragged, or moved by the arrow keys (Shift: farther).
+   *
+   * @param label what it is and where, for who does not see it: a function, asked again whenever the picture is drawn.
+   * @param at where it stands: [x, y] in CSS pixels of the box, or null where it is not there.
+   * @param move called with the wanted place.
+   * @param looks its look: a class of explore.css, and a colour's name.
+   */
+  handle({ box, label, at, move, looks = "dot", colour = "ink", key = null }) {
+    const mark = make("span", { class: `explore-mark ${looks}` });
+    const button = make("button", { type: "button", class: "explore-handle", "aria-roledescription": "movable point" }, mark);
+    let grabbed = null;
+    button.addEventListener("pointerdown", (event) => {
+      const place = at();
+      grabbed = [place[0] - event.clientX, place[1] - event.clientY];
+      button.setPointerCapture(event.pointerId);
+    });
+    button.addEventListener("pointermove", (event) => grabbed && move(event.clientX + grabbed[0], event.clientY + grabbed[1]));
+    for (const end of ["pointerup", "pointercancel"]) button.addEventListener(end, () => (grabbed = null));
+    button.addEventListener("keydown", (event) => {
+      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (key?.(event)) return event.preventDefault();
+      if (!way) return;
+      event.preventDefault();
+      const [x, y] = at();
+      const far = event.shiftKey ? 32 : 8;
+      move(x + far * way[0], y + far * way[1]);
+    });
+    box.append(button);
+    this.handles ??= [];
+    this.handles.push(() => {
+      const place = at();
+      button.hidden = !place;
+      if (!place) return;
+      button.style.transform = `translate(${place[0]}px, ${place[1]}px) translate(-50%, -50%)`;
+      mark.style.color = this.colour(colour);
+      const words = label();
+      if (button.getAttribute("aria-label") !== words) button.setAttribute("aria-label", words);
+    });
+    return button;
+  }
+}
+
+async function start(root) {
+  const { mount } = await import(`./${root.dataset.explore}.js`);
+  const lab = new Lab(root);
+  mount(lab);
+  root.querySelector(".explore-still").before(lab.live);
+  root.classList.add("is-live");
+  lab.resize();
+  if (asked(lab.name).lab) root.scrollIntoView({ block: "start" });
+}
+
+/** Start each explorable of the page when it is about to come into view, or at once if the address asks for it. */
+export function watch() {
+  document.head.append(make("link", { rel: "stylesheet", href: new URL("explore.css", HERE) }));
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries)
+        if (isIntersecting) {
+          near.unobserve(target);
+          start(target);
+        }
+    },
+    { rootMargin: "300px" },
+  );
+  for (const root of document.querySelectorAll("[data-explore]"))
+    if (asked(root.dataset.explore).lab) start(root);
+    else near.observe(root);
+}
