@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 LABORATORY = re.compile(
-    r'(<section class="ode-lab ode-figure") (data-lab="([\w-]+)")'
+    r'(<section class="ode-(?:lab|explore) ode-figure") '
+    r'(data-(?:lab|explore)="([\w-]+)")'
 )
 CONTENT_ID = re.compile(
     r'(<(?:section|div)\b[^>]*?) id="(?:(?:proof|exercise|solution)-content|proof)"'

@@ -14,7 +14,7 @@ if (sessionStorage.getItem("sidebar-scroll-top") === null) sessionStorage.setIte
 
 // The arrow keys turn the pages, unless they are at work in what has the focus.
 const USES_ARROWS =
-  "input, select, textarea, audio, video, dialog, details, [contenteditable], [popover], [tabindex='0'], .ode-lab";
+  "input, select, textarea, audio, video, dialog, details, [contenteditable], [popover], [tabindex='0'], .ode-lab, .ode-explore";
 document.addEventListener("keydown", (event) => {
   const plain = !(event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented);
   const where = { ArrowLeft: "a.left-prev", ArrowRight: "a.right-next" }[event.key];
@@ -38,4 +38,12 @@ document.addEventListener("click", (event) => {
   const show = () => document.getElementById(decodeURIComponent(link.hash.slice(1)))?.scrollIntoView();
   drawer.addEventListener("close", () => setTimeout(show), { once: true });
   drawer.close();
+});
+
+// Laboratories that compute in the page begin when they are seen. Pages that were opened as files keep the still picture:
+// a browser loads modules from a server only.
+document.addEventListener("DOMContentLoaded", async () => {
+  if (location.protocol === "file:" || !document.querySelector("[data-explore]")) return;
+  const { watch } = await import("./explore/frame.js");
+  watch();
 });

@@ -1,4 +1,4 @@
-"""Style sheet and script of a laboratory, as every output carries them."""
+"""Style sheets of laboratories and explorables, and the script of a laboratory, as every output carries them."""
 
 LAB_STYLE = """<style>
 .ode-lab{border:1px solid;border-color:color-mix(in srgb,currentColor 25%,transparent);border-radius:.5rem;
@@ -22,6 +22,21 @@ html[data-theme=dark] .ode-lab,html[theme=dark] .ode-lab,[data-jp-theme-light=fa
 .ode-lab-table{overflow-x:auto}
 .ode-lab table{border-collapse:collapse;width:100%;color:inherit}
 .ode-lab th,.ode-lab td{text-align:left;vertical-align:top;padding:.2rem .7rem .2rem 0;white-space:normal;
+background:none;color:inherit;font-size:inherit}
+</style>"""
+
+EXPLORE_STYLE = """<style>
+.ode-explore{border:1px solid;border-color:color-mix(in srgb,currentColor 25%,transparent);border-radius:.5rem;
+padding:.75rem .9rem;box-sizing:border-box;max-width:100%;margin:0 0 .75rem}
+:is(html[data-theme=dark],html[theme=dark],[data-jp-theme-light=false]) .ode-explore{color-scheme:dark}
+.ode-explore p{margin:.4rem 0}
+.ode-explore .ode-lab-title{font-weight:600}
+.ode-explore .ode-lab-title span{font-size:.75em;letter-spacing:.06em;text-transform:uppercase;opacity:.8;
+margin-right:.5em}
+.ode-explore details,.ode-explore .explore-note{font-size:.93em}
+.ode-explore .ode-lab-table{overflow-x:auto}
+.ode-explore table{border-collapse:collapse;width:100%;color:inherit}
+.ode-explore :is(th,td){text-align:left;vertical-align:top;padding:.2rem .7rem .2rem 0;white-space:normal;
 background:none;color:inherit;font-size:inherit}
 </style>"""
 

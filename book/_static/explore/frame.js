@@ -4,7 +4,6 @@
 
 const HERE = import.meta.url;
 const LOOKS = { parallel: "--c1", usual: "--c2", rk4: "--c3", attention: "--c4", mlp: "--c5" }; // as in every figure
-const motion = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** An element with attributes, listeners (names that begin with "on") and children. */
 export function make(tag, attributes = {}, ...children) {
@@ -234,6 +233,11 @@ export class Lab {
     return this.known[name];
   }
 
+  get dark() {
+    const theme = document.documentElement.dataset.theme;
+    return theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+  }
+
   redraw() {
     this.wanted ??= requestAnimationFrame(() => this.paint());
   }
@@ -251,7 +255,7 @@ export class Lab {
 
   /** Whether somebody asks for less motion: nothing then starts to move by itself. */
   get calm() {
-    return motion.matches;
+    return matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
 
   /** Move: frame(seconds) is called before each picture while the explorable is in view, until it returns false. */
