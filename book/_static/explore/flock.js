@@ -72,24 +72,24 @@ export function energy(x, beta, dim = 3) {
   return sum / n ** 2;
 }
 
-/** In how many places tokens stand: two that are within the angle `gap` of each other are in one, and so are chains. */
-export function places(x, dim = 3, gap = 0.1) {
+/** For each token the first of those in its place: two within the angle `gap` of each other are in one, and so are chains. */
+export function groups(x, dim = 3, gap = 0.1) {
   const u = directions(x, dim);
   const n = u.length / dim;
   const near = Math.cos(gap);
   const parent = Array.from({ length: n }, (_, i) => i);
   const root = (i) => (parent[i] === i ? i : (parent[i] = root(parent[i])));
-  let count = n;
   for (let i = 0; i < n; i++)
     for (let j = 0; j < i; j++) {
       let dot = 0;
       for (let c = 0; c < dim; c++) dot += u[i * dim + c] * u[j * dim + c];
-      if (dot < near || root(i) === root(j)) continue;
-      parent[root(i)] = root(j);
-      count--;
+      if (dot > near) parent[Math.max(root(i), root(j))] = Math.min(root(i), root(j));
     }
-  return count;
+  return parent.map((_, i) => root(i));
 }
+
+/** In how many places tokens stand. */
+export const places = (x, dim = 3, gap = 0.1) => new Set(groups(x, dim, gap)).size;
 
 // ---- the explorable ---------------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ const CORNERS = Float64Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1); // where the MLP dri
 const COUNT = 64;
 const BETAS = [0, 1, 2, 3, 4, 6, 9, 12, 16, 24];
 const LAST = 10_000;
-const TRAIL = 36; // pictures
+const TRAIL = 80; // places of a token that are remembered
 const ASKED_AT = 25;
 const GUESSES = [["one", 1, 1], ["2 or 3", 2, 3], ["4 to 6", 4, 6], ["7 or more", 7, COUNT]];
 const TASK = "64 tokens, β = 9, attention alone. In how many places will they stand at t = 25?";
@@ -118,16 +118,17 @@ function thrown(number, settings) {
 export function mount(lab) {
   const flying = new Map(); // tokens on their way from a hand: velocity, by number
   let solve, u, trail, history, hues, held, chosen, guess, playing;
+  let rush = null; // a depth to be reached at once
   let view = { turn: -Math.PI / 4, tilt: Math.atan(Math.SQRT1_2) }; // the corners (1, 1, 1) face the reader
 
   lab.begin({ beta: 9, masked: 0, mlp: 0, pre: 0, throw: 1 });
-  lab.choice("pre", "norm", [["0", "post-norm: on the sphere"], ["1", "pre-norm: its shadow on the sphere"]]);
-  lab.slider("beta", "inverse temperature β", { values: BETAS, text: (value) => format(value) });
+  const play = lab.button("Play", () => go(!playing), { class: "explore-main" });
+  lab.button("Ten times as deep", () => ahead(Math.max(10 * solve.t, 1)));
+  lab.button("Throw all again", () => lab.set("throw", lab.state.throw + 1));
+  lab.slider("beta", "inverse temperature β", { values: BETAS, text: String });
   lab.toggle("mlp", "an MLP acts as well");
   lab.toggle("masked", "the future is masked");
-  const play = lab.button("Play", () => go(!playing), { class: "explore-main" });
-  lab.button("Ahead, ten times as deep", () => ahead(Math.max(10 * solve.t, 1)));
-  lab.button("Throw all again", () => lab.set("throw", lab.state.throw + 1));
+  lab.choice("pre", "norm", [["0", "post-norm, on the sphere"], ["1", "pre-norm, seen from its centre"]]);
 
   const field = () => {
     const { beta, masked, mlp, pre } = lab.state;
@@ -141,6 +142,7 @@ export function mount(lab) {
 
   /** Go on from directions x with a new clock: after a throw, a touch, or another rule. */
   function restart(x) {
+    rush = null;
     solve = new Adaptive(field(), x, 0, { rtol: 1e-4, atol: 1e-6 });
     u = directions(solve.x);
     history = [];
@@ -165,27 +167,35 @@ export function mount(lab) {
     playing = on;
     play.textContent = on ? "Pause" : "Play";
     if (on && solve.t >= LAST) restart(u);
-    lab.run(on || flying.size ? move : null);
+    lab.run(on || rush || flying.size ? move : null);
     describe();
   }
 
   /** Time passes in proportion to the time that has passed, since clusters live exponentially long. */
   function move(seconds) {
     const before = solve.t;
-    if (playing) {
-      const until = Math.min(solve.t + 0.8 * seconds * (solve.t + 0.4), LAST);
-      const stop = performance.now() + 6;
-      while (!solve.advance(until, 2) && performance.now() < stop);
-    }
+    const until = rush ?? Math.min(solve.t + 0.8 * seconds * (solve.t + 0.4), LAST);
+    const stop = performance.now() + 6; // milliseconds: on a slow machine the clock goes slower, and the picture does not
+    if (playing || rush) while (!solve.advance(until, 2) && performance.now() < stop);
+    if (rush === solve.t) rush = null;
     fly(seconds);
     directions(solve.x, 3, u);
-    trail.push(Float32Array.from(u));
-    if (trail.length > TRAIL) trail.shift();
+    remember();
     note();
     if (guess !== undefined && before < ASKED_AT && solve.t >= ASKED_AT) answer();
-    else describe(true);
+    else describe(rush !== null || playing);
     if (playing && solve.t >= LAST) go(false);
-    return playing || flying.size > 0;
+    return playing || rush !== null || flying.size > 0;
+  }
+
+  /** Where tokens have been, whenever one of them has come farther than the eye can overlook. */
+  function remember() {
+    const last = trail.at(-1);
+    let least = 1;
+    for (let at = 0; last && at < u.length; at += 3) least = Math.min(least, u[at] * last[at] + u[at + 1] * last[at + 1] + u[at + 2] * last[at + 2]);
+    if (last && least > Math.cos(0.05)) return;
+    trail.push(Float32Array.from(u));
+    if (trail.length > TRAIL) trail.shift();
   }
 
   /** A token that was thrown slides on for a moment, along a great circle. */
@@ -200,21 +210,18 @@ export function mount(lab) {
     }
   }
 
+  /** Go to depth t as fast as the machine can. */
   function ahead(t) {
-    solve.advance(Math.min(t, LAST), 20_000);
-    directions(solve.x, 3, u);
-    trail = [];
-    note();
-    if (guess !== undefined && solve.t >= ASKED_AT) answer();
-    else describe();
-    lab.redraw();
+    rush = Math.min(t, LAST);
+    if (rush > solve.t) lab.run(move);
+    else rush = null;
   }
 
   // ---- words
 
   function acting() {
     const { beta, masked, mlp, pre } = lab.state;
-    return `β = ${format(beta)}, ${+pre ? "pre-norm" : "post-norm"}, attention${mlp ? " and MLP" : ""}${masked ? ", future masked" : ""}`;
+    return `β = ${beta}, ${+pre ? "pre-norm" : "post-norm"}, attention${mlp ? " and MLP" : ""}${masked ? ", future masked" : ""}`;
   }
 
   const stand = (count) => (count === 1 ? "in one place" : `in ${count} places`);
@@ -267,22 +274,33 @@ export function mount(lab) {
     paintGrid(c);
     if (lab.state.mlp) for (let k = 0; k < 9; k += 3) diamond(c, spot(CORNERS, k));
     const light = lab.dark ? 0.75 : 0.6; // of all hues alike
-    c.lineCap = "round";
+    const group = groups(u);
+    const sizes = new Map();
+    for (const first of group) sizes.set(first, (sizes.get(first) ?? 0) + 1);
+    c.lineCap = c.lineJoin = "round";
     for (let i = 0; i < COUNT; i++) {
       const [x, y, near] = spot(u, 3 * i);
       c.strokeStyle = c.fillStyle = `oklch(${light} 0.15 ${hues[i]})`;
-      c.globalAlpha = near > 0 ? 0.55 : 0.2;
-      c.lineWidth = 2;
-      if (trail.length > 1) {
-        c.beginPath();
-        for (const then of trail) c.lineTo(...spot(then, 3 * i).slice(0, 2));
-        c.stroke();
-      }
-      c.globalAlpha = near > 0 ? 1 : 0.35;
+      c.globalAlpha = near > 0 ? 0.45 : 0.15;
+      c.lineWidth = 1.6;
       c.beginPath();
-      c.arc(x, y, lab.state.masked && i === 0 ? 8 : 4 + 1.5 * near, 0, 2 * Math.PI);
+      for (const then of trail) c.lineTo(...spot(then, 3 * i).slice(0, 2));
+      c.lineTo(x, y);
+      c.stroke();
+      c.globalAlpha = near > 0 ? 0.9 : 0.35;
+      c.beginPath();
+      c.arc(x, y, 3 + 1.5 * near + 1.2 * Math.sqrt(sizes.get(group[i])), 0, 2 * Math.PI);
       c.fill();
     }
+    c.fillStyle = lab.colour("ink");
+    c.font = `600 14px ${lab.font}`;
+    for (const [i, size] of sizes) {
+      const [x, y, near] = spot(u, 3 * i);
+      c.globalAlpha = near > 0 ? 1 : 0.5;
+      c.textAlign = x > middle[0] ? "right" : "left";
+      if (size > 3) c.fillText(size, x + (x > middle[0] ? -17 : 17), y + 5);
+    }
+    if (lab.state.masked) ring(c, spot(u, 0)); // the first token, which sees itself alone
     c.globalAlpha = 1;
   }
 
@@ -303,6 +321,15 @@ export function mount(lab) {
     }
   }
 
+  function ring(c, [x, y]) {
+    c.globalAlpha = 1;
+    c.strokeStyle = lab.colour("ink");
+    c.lineWidth = 2;
+    c.beginPath();
+    c.arc(x, y, 12, 0, 2 * Math.PI);
+    c.stroke();
+  }
+
   function diamond(c, [x, y, near]) {
     c.globalAlpha = near > 0 ? 1 : 0.4;
     c.strokeStyle = lab.colour("mlp");
@@ -314,7 +341,7 @@ export function mount(lab) {
   }
 
   const plots = [
-    { title: "places where tokens stand", of: (h) => h.places, from: 1, to: COUNT, log: true, marks: [1, 2, 4, 8, 16, 32, 64] },
+    { title: "places where tokens stand, against depth t", of: (h) => h.places, from: 1, to: COUNT, log: true, marks: [1, 2, 4, 8, 16, 32, 64] },
     { title: "energy, share of the largest", of: (h) => h.energy, from: 0, to: 1, marks: [0, 0.5, 1] },
   ];
 
@@ -343,7 +370,7 @@ export function mount(lab) {
         c.globalAlpha = 0.15;
         line(c, across(10 ** power), top, across(10 ** power), top + each);
         c.globalAlpha = 1;
-        if (k === 1) c.fillText(["0.1", "1", "10", "100", "1000", "t = 10⁴"][power + 1], Math.min(across(10 ** power), right - 16), top + each + 18);
+        if (k === 1) c.fillText(["0.1", "1", "10", "100", "1000", "10⁴"][power + 1], Math.min(across(10 ** power), right - 4), top + each + 18);
       }
       c.strokeStyle = lab.colour(k ? "mlp" : "attention");
       c.lineWidth = 2.5;
