@@ -1,6 +1,6 @@
 // The flock on the sphere: tokens that attract each other, as chapter 6 has them, thrown and dragged by hand.
 import { Adaptive, gelu } from "./core.js";
-import { format, random } from "./frame.js";
+import { format, line, random } from "./frame.js";
 
 // ---- the mathematics of the chapter -----------------------------------------------------------------------------
 
@@ -95,6 +95,7 @@ export const places = (x, dim = 3, gap = 0.1) => new Set(groups(x, dim, gap)).si
 
 const CORNERS = Float64Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1); // where the MLP drives tokens
 const COUNT = 64;
+const FRONT = { turn: -Math.PI / 4, tilt: Math.atan(Math.SQRT1_2) }; // the point (1, 1, 1) faces the reader
 const BETAS = [0, 1, 2, 3, 4, 6, 9, 12, 16, 24];
 const LAST = 10_000;
 const TRAIL = 80; // places of a token that are remembered
@@ -119,7 +120,7 @@ export function mount(lab) {
   const flying = new Map(); // tokens on their way from a hand: velocity, by number
   let solve, u, trail, history, hues, held, chosen, guess, playing;
   let rush = null; // a depth to be reached at once
-  let view = { turn: -Math.PI / 4, tilt: Math.atan(Math.SQRT1_2) }; // the corners (1, 1, 1) face the reader
+  let view = { ...FRONT };
 
   lab.begin({ beta: 9, masked: 0, mlp: 0, pre: 0, throw: 1 });
   const play = lab.button("Play", () => go(!playing), { class: "explore-main" });
@@ -471,17 +472,19 @@ export function mount(lab) {
   lab.changed((names) => {
     if (names.includes("throw")) fresh();
     else restart(u);
-    if (names.length === 1) guess = undefined;
-    go(playing || (!lab.calm && guess === undefined && !lab.guesses.hasChildNodes()));
+    guess = undefined;
+    lab.guesses.replaceChildren(); // who plays already need not guess
+    go(playing || !lab.calm);
   });
   lab.onreset = () => {
-    view = { turn: -Math.PI / 4, tilt: Math.atan(Math.SQRT1_2) };
+    view = { ...FRONT };
     begin();
   };
 
   function begin() {
     fresh();
-    go(false);
+    go(lab.linked && !lab.calm);
+    if (lab.linked) return;
     lab.ask(TASK, GUESSES.map(([words]) => words), (index) => {
       guess = index;
       if (lab.calm) ahead(ASKED_AT);
@@ -495,11 +498,4 @@ export function mount(lab) {
 function normalise(x, at) {
   const length = Math.hypot(x[at], x[at + 1], x[at + 2]);
   for (let c = 0; c < 3; c++) x[at + c] /= length;
-}
-
-function line(c, x0, y0, x1, y1) {
-  c.beginPath();
-  c.moveTo(x0, y0);
-  c.lineTo(x1, y1);
-  c.stroke();
 }

@@ -37,6 +37,21 @@ export function random(seed) {
   };
 }
 
+/** A straight line on a canvas. */
+export function line(c, x0, y0, x1, y1) {
+  c.beginPath();
+  c.moveTo(x0, y0);
+  c.lineTo(x1, y1);
+  c.stroke();
+}
+
+/** A filled circle on a canvas. */
+export function disc(c, [x, y], r) {
+  c.beginPath();
+  c.arc(x, y, r, 0, 2 * Math.PI);
+  c.fill();
+}
+
 /** The state that the address asks for, such as #lab=flock&beta=9, if it is of this explorable. */
 function asked(name) {
   const given = new URLSearchParams(location.hash.slice(1));
@@ -81,6 +96,7 @@ export class Lab {
   /** Declare the state with its values at the start; the address may ask for others. */
   begin(defaults) {
     this.defaults = structuredClone(defaults);
+    this.linked = Boolean(asked(this.name).lab); // somebody came for a state, and is not asked for a guess
     this.state = { ...structuredClone(defaults), ...this.parse(asked(this.name)) };
   }
 
@@ -118,6 +134,7 @@ export class Lab {
   reset() {
     clearTimeout(this.later);
     history.replaceState(history.state, "", location.pathname + location.search);
+    this.linked = false;
     this.take(structuredClone(this.defaults));
     this.onreset?.();
   }

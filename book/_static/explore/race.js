@@ -1,0 +1,362 @@
+// The race of steps: a parallel layer, a usual layer and RK4 follow one equation in the plane, whose two terms are drawn
+// by hand, and chapter 7's fields are where it begins.
+import { integrate, integrateAdaptive, sum } from "./core.js";
+import { disc, format, line } from "./frame.js";
+
+// ---- the mathematics --------------------------------------------------------------------------------------------
+
+/** Three places at which a term is drawn as an arrow. What it is there says what it is everywhere, if it is affine. */
+export const ANCHORS = [[-1.3, -0.8], [1.6, -0.8], [0.1, 1.5]];
+
+/** The affine field b + S x that has the values v_1, v_2, v_3, a flat array, at the three anchors. */
+export function affine(v) {
+  const [[x1, y1], [x2, y2], [x3, y3]] = ANCHORS;
+  const area = (x2 - x1) * (y3 - y1) - (x3 - x1) * (y2 - y1);
+  return (t, x, out) => {
+    const second = ((x[0] - x1) * (y3 - y1) - (x3 - x1) * (x[1] - y1)) / area;
+    const third = ((x2 - x1) * (x[1] - y1) - (x[0] - x1) * (y2 - y1)) / area;
+    const first = 1 - second - third;
+    out[0] = first * v[0] + second * v[2] + third * v[4];
+    out[1] = first * v[1] + second * v[3] + third * v[5];
+  };
+}
+
+const at = (term) => ANCHORS.flatMap(([x, y]) => term(x, y));
+const turn = at((x, y) => [-0.9 * y, 0.9 * x]);
+const pull = at((x, y) => [-0.4 - 0.5 * y, 0.2 - 0.5 * y]);
+const push = at(() => [-0.2, 0.8]);
+const hold = at((x, y) => [0.9 * (1 - x), 0.9 * (-0.4 - y)]);
+const sideways = at((x) => [-0.9 * x, 0]);
+const upwards = at((x, y) => [0, 1.4 - 0.8 * y]);
+
+/** The pairs (A, M) of the chapter. */
+export const PAIRS = {
+  "A turns, M pulls": [turn, pull],
+  "A pulls, M turns": [pull, turn],
+  "A pushes, M holds": [push, hold],
+  "A and M do not meet": [sideways, upwards],
+};
+
+export const DEPTH = 2;
+export const RUNNERS = [["parallel", "euler"], ["usual", "lie-trotter"], ["rk4", "rk4"]];
+
+/** Where the exact solution and the runners are at the end, and how far the runners are from it. */
+export function race(a, m, start, layers) {
+  const field = sum(affine(a), affine(m));
+  const exact = integrateAdaptive(field, start, 0, DEPTH, { rtol: 1e-12, atol: 1e-14 });
+  const ends = RUNNERS.map(([, rule]) => integrate(field, start, 0, DEPTH, { rule, steps: layers }));
+  return { exact, ends, misses: ends.map(([x, y]) => Math.hypot(x - exact[0], y - exact[1])) };
+}
+
+/** The ways that they go, as pairs (time, place): a usual layer goes along A for half of its time, and then along M. */
+function ways(a, m, start, layers) {
+  const [A, M] = [affine(a), affine(m)];
+  const field = sum(A, M);
+  const way = (rule, steps) => {
+    const path = [];
+    integrate(field, start, 0, DEPTH, { rule, steps, each: (t, x) => path.push([t, x[0], x[1]]) });
+    return path;
+  };
+  const corners = [];
+  const slope = new Float64Array(2);
+  const h = DEPTH / layers;
+  for (const [t, x, y] of way("lie-trotter", layers)) {
+    corners.push([t, x, y]);
+    A(t, [x, y], slope);
+    if (corners.length < 2 * layers) corners.push([t + h / 2, x + h * slope[0], y + h * slope[1]]);
+  }
+  return { exact: way("rk4", 96), parallel: way("euler", layers), usual: corners, rk4: way("rk4", layers) };
+}
+
+// ---- the explorable ---------------------------------------------------------------------------------------------
+
+const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
+const NAMES = { parallel: "parallel layer", usual: "usual layer", rk4: "RK4" };
+const SPAN = { left: -2.1, right: 2.2, low: -1.5, high: 2.3 };
+const ARROW = 0.45; // an arrow's length for a speed of 1
+const OWN = "Your own arrows";
+const size = (layers) => String(+(DEPTH / layers).toFixed(3)); // of a layer
+
+export function mount(lab) {
+  const [first, ...others] = Object.keys(PAIRS);
+  lab.begin({ pair: first, layers: 2, start: [1.2, 0.1], a: PAIRS[first][0], m: PAIRS[first][1] });
+  lab.button("Race", () => reveal(), { class: "explore-main" });
+  lab.button("Race at all lengths", () => fill());
+  lab.button("Guess again", () => begin());
+  lab.slider("layers", "layers", { values: LENGTHS, text: (n) => `${n}, h = ${size(n)}` });
+  lab.choice("pair", "the two terms", [first, ...others, OWN].map((name) => [name, name]));
+
+  let guesses, shown, results, misses, gone; // gone: how much of the depth the runners have behind them, 0 to 1
+
+  function compute() {
+    const { a, m, start, layers } = lab.state;
+    results = race(a, m, start, layers);
+    results.ways = ways(a, m, start, layers);
+    if (shown) misses.set(layers, results.misses);
+  }
+
+  // ---- words
+
+  function describe(patient = false) {
+    const { layers, pair } = lab.state;
+    if (!shown) return lab.say(`${pair}. The start is at (${format(lab.state.start[0])}, ${format(lab.state.start[1])}), and there are ${layers} layers of size ${size(layers)}.`, patient);
+    const [parallel, usual, rk4] = results.misses;
+    const nearer = Math.abs(parallel - usual) < 1e-9 ? "The two layers end in the same place" : `The ${usual < parallel ? "usual" : "parallel"} layer ends nearer to the exact solution`;
+    const hits = guesses ? ` Your marks were off by ${[...RUNNERS.slice(0, 2).map(([name], i) => `${format(distance(guesses[i], results.ends[i]))} (${NAMES[name]})`), `${format(distance(guesses[2], results.exact))} (exact)`].join(", ")}.` : "";
+    lab.say(`${pair}, ${layers} ${layers === 1 ? "layer" : "layers"} of size ${size(layers)}. ${nearer}: the usual one ends ${format(usual)} from it, the parallel one ${format(parallel)}, RK4 ${format(rk4)}.${hits}${slopes()}`, patient);
+  }
+
+  /** By what the misses fall from half of the longest race so far to the longest. */
+  function slopes() {
+    const most = Math.max(...misses.keys());
+    const [long, half] = [misses.get(most), misses.get(most / 2)];
+    if (!half || most < 16) return "";
+    return ` From ${most / 2} to ${most} layers the misses fall by factors of ${RUNNERS.map(([name], i) => `${format(half[i] / long[i])} (${NAMES[name]})`).join(", ")}.`;
+  }
+
+  // ---- the course of a race
+
+  function begin() {
+    const [x, y] = lab.state.start;
+    [shown, misses, gone] = [false, new Map(), 0];
+    guesses = [[x - 0.7, y + 0.9], [x - 0.2, y + 0.9], [x + 0.3, y + 0.9]];
+    compute();
+    describe();
+    lab.run(null);
+    lab.ask(`Where will each be at depth ${DEPTH}? Drag the marks: the circle for the parallel layer, the square for the usual one, the ring for the exact solution.`, ["These are my guesses"], (index) => reveal(index === null));
+    lab.redraw();
+  }
+
+  function reveal(unguessed = false) {
+    if (unguessed) guesses = null;
+    lab.guesses.replaceChildren();
+    [shown, gone] = [true, lab.calm ? 1 : 0];
+    compute();
+    describe();
+    if (gone < 1)
+      lab.run((seconds) => {
+        gone = Math.min(1, gone + seconds / 1.6);
+        return gone < 1;
+      });
+    else lab.redraw();
+  }
+
+  function fill() {
+    if (!shown) reveal(true);
+    const { a, m, start } = lab.state;
+    for (const layers of LENGTHS) misses.set(layers, race(a, m, start, layers).misses);
+    describe();
+    lab.redraw();
+  }
+
+  lab.changed((names) => {
+    const { pair } = lab.state;
+    if (names.includes("pair") && names.length === 1 && pair !== OWN) [lab.state.a, lab.state.m] = PAIRS[pair];
+    if (names.length > 1 || !names.includes("layers")) misses.clear(); // another equation, or another start
+    if (shown && !(names.length === 1 && names[0] === "layers")) guesses = null;
+    compute();
+    describe(true);
+  });
+  lab.onreset = begin;
+
+  // ---- the picture
+
+  let scale = 1, height = 1;
+  const pixel = ([x, y]) => [(x - SPAN.left) * scale, height - (y - SPAN.low) * scale];
+  const point = (x, y) => [x / scale + SPAN.left, (height - y) / scale + SPAN.low];
+  const tip = (k, v) => [ANCHORS[k][0] + ARROW * v[2 * k], ANCHORS[k][1] + ARROW * v[2 * k + 1]];
+
+  function arrow(c, from, to, head = 7) {
+    const [[x0, y0], [x1, y1]] = [pixel(from), pixel(to)];
+    const length = Math.hypot(x1 - x0, y1 - y0);
+    if (length < 1) return;
+    const [ux, uy] = [(x1 - x0) / length, (y1 - y0) / length];
+    c.beginPath();
+    c.moveTo(x0, y0);
+    c.lineTo(x1, y1);
+    c.moveTo(x1 - head * (ux - 0.6 * uy), y1 - head * (uy + 0.6 * ux));
+    c.lineTo(x1, y1);
+    c.lineTo(x1 - head * (ux + 0.6 * uy), y1 - head * (uy - 0.6 * ux));
+    c.stroke();
+  }
+
+  function paintPlane(c, width, tall) {
+    [scale, height] = [width / (SPAN.right - SPAN.left), tall];
+    const { a, m, start } = lab.state;
+    const [A, M] = [affine(a), affine(m)];
+    const field = sum(A, M);
+    const slope = new Float64Array(2);
+    c.lineCap = c.lineJoin = "round";
+    c.strokeStyle = lab.colour("ink");
+    c.lineWidth = 1;
+    c.globalAlpha = 0.25;
+    for (let x = -1.9; x < 2.2; x += 0.4)
+      for (let y = -1.3; y < 2.3; y += 0.4) {
+        field(0, [x, y], slope);
+        arrow(c, [x, y], [x + 0.13 * slope[0], y + 0.13 * slope[1]], 3);
+      }
+    c.globalAlpha = 1;
+    c.lineWidth = 2.5;
+    c.font = `italic 15px ${lab.font}`;
+    c.textAlign = "center";
+    for (const [v, name, letter] of [[a, "attention", "A"], [m, "mlp", "M"]]) {
+      c.strokeStyle = c.fillStyle = lab.colour(name);
+      for (let k = 0; k < 3; k++) {
+        arrow(c, ANCHORS[k], tip(k, v));
+        const [x, y] = pixel(tip(k, v));
+        c.fillStyle = lab.colour("ink");
+        c.fillText(letter, x + 13, y + (letter === "A" ? -7 : 16));
+      }
+    }
+    if (shown) paintRunners(c);
+    c.fillStyle = lab.colour("ink");
+    disc(c, pixel(start), 5);
+  }
+
+  function paintRunners(c) {
+    const looks = [["exact", "ink", []], ["rk4", "rk4", []], ["parallel", "parallel", [7, 4]], ["usual", "usual", [8, 3, 2, 3]]];
+    for (const [name, colour, dash] of looks) {
+      const path = results.ways[name];
+      c.strokeStyle = c.fillStyle = lab.colour(colour);
+      c.lineWidth = name === "exact" ? 5 : 2.5;
+      c.globalAlpha = name === "exact" ? 0.3 : 1;
+      c.setLineDash(dash);
+      c.beginPath();
+      let head = path[0];
+      for (let k = 0; k < path.length; k++) {
+        const [t, ...place] = path[k];
+        if (t > gone * DEPTH + 1e-9) {
+          const [before, ...from] = path[k - 1];
+          const share = (gone * DEPTH - before) / (t - before);
+          head = [0, from[0] + share * (place[0] - from[0]), from[1] + share * (place[1] - from[1])];
+          c.lineTo(...pixel(head.slice(1)));
+          break;
+        }
+        head = path[k];
+        c.lineTo(...pixel(place));
+      }
+      c.stroke();
+      c.setLineDash([]);
+      c.globalAlpha = 1;
+      mark(c, name, pixel(head.slice(1)), 7);
+    }
+  }
+
+  function paintMisses(c, width, tall) {
+    const [left, right, top, low] = [44, width - 12, 26, tall - 36];
+    const across = (n) => left + ((right - left) * Math.log2(n)) / 6;
+    const up = (miss) => top + ((low - top) * (1 - Math.log10(Math.min(Math.max(miss, 1e-8), 10)))) / 9;
+    c.font = `13px ${lab.font}`;
+    c.fillStyle = c.strokeStyle = lab.colour("ink");
+    c.lineWidth = 1;
+    c.textAlign = "left";
+    c.fillText("distance from the exact solution", 2, 14);
+    for (let power = -8; power <= 0; power += 2) {
+      c.globalAlpha = 0.15;
+      line(c, left, up(10 ** power), right, up(10 ** power));
+      c.globalAlpha = 1;
+      c.textAlign = "right";
+      c.fillText(power ? `10⁻${"⁰¹²³⁴⁵⁶⁷⁸"[-power]}` : "1", left - 6, up(10 ** power) + 4);
+    }
+    c.textAlign = "center";
+    for (let n = 1; n <= 64; n *= 2) {
+      c.globalAlpha = 0.15;
+      line(c, across(n), top, across(n), low);
+      c.globalAlpha = 1;
+      c.fillText(n, across(n), low + 16);
+    }
+    c.fillText("layers", (left + right) / 2, low + 32);
+    const lengths = [...misses.keys()].sort((p, q) => p - q);
+    RUNNERS.forEach(([name], i) => {
+      c.strokeStyle = c.fillStyle = lab.colour(name);
+      c.globalAlpha = 0.5;
+      c.lineWidth = 2;
+      c.beginPath();
+      for (const n of lengths) c.lineTo(across(n), up(misses.get(n)[i]));
+      c.stroke();
+      c.globalAlpha = 1;
+      for (const n of lengths) mark(c, name, [across(n), up(misses.get(n)[i])], n === lab.state.layers ? 7 : 5);
+    });
+    if (!lengths.length) {
+      c.fillStyle = lab.colour("ink");
+      c.fillText("fills as you race", (left + right) / 2, (top + low) / 2);
+    }
+  }
+
+  const { box } = lab.canvas("A plane with arrows of the two terms at three places and, after a race, the paths of the parallel layer, the usual layer, RK4 and the exact solution.", (width) => (width * (SPAN.high - SPAN.low)) / (SPAN.right - SPAN.left), paintPlane);
+  lab.canvas("The distances from the exact solution against the number of layers, both on logarithmic axes.", (width) => Math.min(Math.max(0.75 * width, 260), 330), paintMisses);
+  legend();
+
+  function legend() {
+    const looks = { parallel: "● parallel layer", usual: "■ usual layer", rk4: "▲ RK4" };
+    const list = document.createElement("p");
+    list.className = "explore-legend";
+    for (const [name, text] of Object.entries(looks)) {
+      const item = document.createElement("span");
+      const sign = document.createElement("span");
+      sign.setAttribute("aria-hidden", "true");
+      sign.style.color = `var(${{ parallel: "--c1", usual: "--c2", rk4: "--c3" }[name]})`;
+      sign.textContent = text[0];
+      item.append(sign, text.slice(1));
+      list.append(item);
+    }
+    lab.stage.after(list);
+  }
+
+  // ---- hands and keys
+
+  const inside = (x, y) => [Math.min(Math.max(x, SPAN.left + 0.1), SPAN.right - 0.1), Math.min(Math.max(y, SPAN.low + 0.1), SPAN.high - 0.1)];
+  const words = ([x, y]) => `at (${format(x)}, ${format(y)})`;
+
+  for (const [term, name, letter] of [["a", "attention", "A"], ["m", "mlp", "M"]])
+    for (let k = 0; k < 3; k++)
+      lab.handle({
+        box,
+        looks: "tip",
+        colour: name,
+        label: () => `Arrow of ${letter}, ${["at the lower left", "at the lower right", "at the top"][k]}: ${words(lab.state[term].slice(2 * k, 2 * k + 2)).replace("at ", "")}. Arrow keys change it`,
+        at: () => pixel(tip(k, lab.state[term])),
+        move: (px, py) => {
+          const [x, y] = inside(...point(px, py));
+          const v = [...lab.state[term]];
+          [v[2 * k], v[2 * k + 1]] = [(x - ANCHORS[k][0]) / ARROW, (y - ANCHORS[k][1]) / ARROW];
+          lab.state.pair = OWN;
+          lab.controls.pair();
+          lab.set(term, v);
+        },
+      });
+  lab.handle({
+    box,
+    looks: "none",
+    label: () => `Start, ${words(lab.state.start)}. Arrow keys move it`,
+    at: () => pixel(lab.state.start),
+    move: (x, y) => lab.set("start", inside(...point(x, y))),
+  });
+  [["the parallel layer", "circle", "parallel"], ["the usual layer", "square", "usual"], ["the exact solution", "ring", "ink"]].forEach(([name, looks, colour], k) =>
+    lab.handle({
+      box,
+      looks,
+      colour,
+      label: () => `Your guess for ${name}, ${words(guesses?.[k] ?? [0, 0])}. Arrow keys move it`,
+      at: () => guesses && pixel(guesses[k]),
+      move: (x, y) => {
+        if (!shown) guesses[k] = inside(...point(x, y));
+        lab.redraw();
+      },
+    }),
+  );
+
+  begin();
+  if (lab.linked) reveal(true);
+}
+
+const distance = ([x, y], [p, q]) => Math.hypot(x - p, y - q);
+
+/** The mark of a curve, as in every figure of the book: circle, square, triangle. */
+function mark(c, name, [x, y], r) {
+  c.beginPath();
+  if (name === "usual") c.rect(x - r, y - r, 2 * r, 2 * r);
+  else if (name === "rk4") for (const [p, q] of [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]]) c.lineTo(x + r * p, y + r * q);
+  else c.arc(x, y, r, 0, 2 * Math.PI);
+  c.fill();
+}

@@ -1,0 +1,353 @@
+// The robot of chapter 8: two buttons, walk and turn, held for a time, forwards or back. It is parked by hand here, and
+// the moves of the splittings are replayed.
+import { disc, format, line, make } from "./frame.js";
+
+// ---- the mathematics of the chapter -----------------------------------------------------------------------------
+
+/** What each button adds to the speed ahead and to the speed of turning left. */
+const BUTTONS = { f: [1, 0], b: [-1, 0], l: [0, 1], r: [0, -1] };
+
+/** The state (east, north, heading) after some buttons were held together for h seconds: along a line or a circle. */
+export function press([x, y, angle], buttons, h) {
+  let [speed, turn] = [0, 0];
+  for (const button of buttons) [speed, turn] = [speed + BUTTONS[button][0], turn + BUTTONS[button][1]];
+  const end = angle + h * turn;
+  if (turn === 0) return [x + h * speed * Math.cos(angle), y + h * speed * Math.sin(angle), end];
+  const radius = speed / turn;
+  return [x + radius * (Math.sin(end) - Math.sin(angle)), y + radius * (Math.cos(angle) - Math.cos(end)), end];
+}
+
+/** A drive as text, such as "f0.5l0.5": buttons, and how long they are held. */
+export const parse = (drive) => [...drive.matchAll(/([fblr]+)([\d.]+)/g)].map(([, buttons, time]) => [buttons, Number(time)]);
+export const write = (moves) => moves.map(([buttons, time]) => buttons + +time.toFixed(4)).join("");
+
+/** All states of a drive, from the start at (0, 0, 0) on. */
+export function stops(moves) {
+  const states = [[0, 0, 0]];
+  for (const [buttons, time] of moves) states.push(press(states.at(-1), buttons, time));
+  return states;
+}
+
+/** The four moves whose sum is nothing, and whose outcome is h^2 times the commutator; and Strang's form of them. */
+export const bracket = (h) => [["f", h], ["l", h], ["b", h], ["r", h]];
+export const mended = (h) => [["r", h / 2], ["f", h], ["l", h], ["b", h], ["r", h / 2]];
+
+/** The chapter's orders for half a circle, each for one step: parts of it for which a button is held. */
+export const ORDERS = {
+  "walk, turn": [["f", 1], ["l", 1]],
+  "turn, walk": [["l", 1], ["f", 1]],
+  "½ turn, walk, ½ turn": [["l", 0.5], ["f", 1], ["l", 0.5]],
+  "½ walk, turn, ½ walk": [["f", 0.5], ["l", 1], ["f", 0.5]],
+};
+
+/** The moves of an order in n steps around half a circle; the same button twice in a row is one move. */
+export function around(order, n) {
+  const moves = [];
+  for (let k = 0; k < n; k++)
+    for (const [button, part] of ORDERS[order])
+      if (moves.at(-1)?.[0] === button) moves.at(-1)[1] += (part * Math.PI) / n;
+      else moves.push([button, (part * Math.PI) / n]);
+  return moves;
+}
+
+/** How far a state is from another, all three numbers counted. */
+export const miss = (state, goal) => Math.hypot(...state.map((value, k) => value - goal[k]));
+
+// ---- the explorable ---------------------------------------------------------------------------------------------
+
+const ASIDE = 0.5;
+const GOALS = {
+  park: { words: "park half a metre to the right", at: [0, -ASIDE, 0], view: [-1.1, 1.3, -1.1, 0.6] },
+  half: { words: "walk half a circle", at: [0, 2, Math.PI], view: [-1.6, 1.9, -0.5, 2.6] },
+};
+const SIDE = Math.sqrt(ASIDE); // the size of the bracket's moves that ask for that much
+const REPLAYS = {
+  park: { "walk, turn, walk back, turn back": () => bracket(SIDE), "the same, half a turn before and after": () => mended(SIDE) },
+  half: Object.fromEntries(Object.keys(ORDERS).map((order) => [order, (n) => around(order, n)])),
+};
+const STEPS = [1, 2, 3, 4, 6, 8, 12, 16, 24];
+const NEAR = 0.1; // metres, and radians: so near counts as parked
+const TAP = 0.04; // seconds: what the shortest press does
+const KEYS = { ArrowUp: "f", ArrowDown: "b", ArrowLeft: "l", ArrowRight: "r" };
+
+export function mount(lab) {
+  let moves = [];
+  let queue = []; // moves of a replay that are still to come
+  const misses = new Map(); // of the half circle: by number of steps
+  let replayed = null;
+  let told = null; // an answer, which stays until the robot moves again
+  const held = new Set();
+
+  lab.begin({ goal: "park", drive: "", replay: "", steps: 4 });
+  const pad = make("div", { class: "explore-pad", role: "group", "aria-label": "Drive" });
+  lab.panel.append(pad);
+  for (const [button, label] of [["f", "▲ Walk"], ["l", "◀ Turn left"], ["r", "Turn right ▶"], ["b", "▼ Back"]]) {
+    const element = lab.button(label, (event) => event.detail === 0 && tap(button, 0.1), { into: pad, class: `explore-${button}` });
+    element.addEventListener("pointerdown", (event) => {
+      element.setPointerCapture(event.pointerId);
+      hold(button);
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) element.addEventListener(end, () => release(button));
+    element.addEventListener("contextmenu", (event) => event.preventDefault());
+  }
+  lab.button("Back to the start", () => (again(), done()));
+  lab.choice("goal", "goal", Object.entries(GOALS).map(([name, { words }]) => [name, words]));
+  const replays = make("select", { autocomplete: "off", onchange: () => lab.set("replay", replays.value) });
+  lab.panel.append(make("label", { class: "explore-choice" }, "moves ", replays));
+  lab.button("Replay", () => replay());
+  lab.slider("steps", "steps", { values: STEPS, text: (n) => `${n}, h = ${format(Math.PI / n)}` });
+  const slider = lab.panel.querySelector(".explore-slider");
+
+  // ---- driving
+
+  const now = () => stops(moves).at(-1);
+  const goal = () => GOALS[lab.state.goal];
+
+  /** Hold the pressed buttons for a time: a new move, or a longer last one. */
+  function drive(buttons, time) {
+    const last = moves.at(-1);
+    if (last?.[0] === buttons) last[1] += time;
+    else moves.push([buttons, time]);
+  }
+
+  function tap(button, time = TAP) {
+    stop();
+    drive(button, time);
+    done();
+  }
+
+  function hold(button) {
+    if (held.has(button)) return;
+    stop();
+    lab.guesses.replaceChildren();
+    held.add(button);
+    drive([...held].sort().join(""), TAP);
+    lab.run((seconds) => {
+      if (!held.size) return false;
+      drive([...held].sort().join(""), seconds);
+      describe(true);
+      return true;
+    });
+  }
+
+  function release(button) {
+    if (held.delete(button) && !held.size) done();
+  }
+
+  function done() {
+    lab.set("drive", write(moves));
+  }
+
+  function stop() {
+    queue = [];
+    replayed = told = null;
+  }
+
+  function again() {
+    held.clear();
+    stop();
+    moves = [];
+  }
+
+  /** Start anew and make the given moves, at twice the robot's pace. */
+  function show(given, name) {
+    again();
+    [queue, replayed] = [given.map((move) => [...move]), name];
+    if (lab.calm) [moves, queue] = [queue, []];
+    if (!queue.length) return done();
+    lab.run((seconds) => {
+      for (let left = 2 * seconds; left > 0 && queue.length; ) {
+        const time = Math.min(left, queue[0][1]);
+        drive(queue[0][0], time);
+        left -= time;
+        if ((queue[0][1] -= time) < 1e-9) queue.shift();
+      }
+      if (!queue.length) {
+        moves = given;
+        done();
+      }
+      return queue.length > 0;
+    });
+  }
+
+  function replay() {
+    lab.guesses.replaceChildren();
+    const { goal, steps } = lab.state;
+    const name = replays.value;
+    if (goal === "half") misses.set(steps, miss(stops(around(name, steps)).at(-1), GOALS.half.at));
+    show(REPLAYS[goal][name](steps), name);
+  }
+
+  // ---- words
+
+  const seconds = (list) => list.reduce((sum, [buttons, time]) => sum + buttons.length * time, 0);
+  const fixed = (value) => value.toFixed(2).replace("-", "−").replace(/^−(0\.00)$/, "$1");
+
+  function describe(patient = false) {
+    if (told) return lab.say(told);
+    const [x, y, angle] = now();
+    const off = miss([x, y, angle], goal().at);
+    const there = Math.hypot(x - goal().at[0], y - goal().at[1]) < NEAR && Math.abs(angle - goal().at[2]) < NEAR;
+    const who = replayed ? `Replayed: ${replayed}${lab.state.goal === "half" ? `, ${lab.state.steps} times` : ""}. The robot` : "Your robot";
+    const where = `${who} is at (${fixed(x)}, ${fixed(y)}) and looks ${Math.round((angle * 180) / Math.PI)}° to the left of east`.replace("-", "−");
+    if (!moves.length) return lab.say(`Goal: ${goal().words}. The robot stands at (0, 0) and looks east. Hold a button, or the arrow keys when the picture has the focus; two at once go, too.`, patient);
+    const count = `${moves.length} ${moves.length === 1 ? "move" : "moves"}, ${fixed(seconds(moves))} s of buttons`;
+    const judged = there ? `There, in ${count}.` : `It is ${format(off)} from the goal, after ${count}.`;
+    const best = lab.state.goal === "park" && there && !replayed ? ` The bracket, half a turn before and after, takes ${fixed(seconds(mended(SIDE)))} s.` : "";
+    lab.say(`${where}. ${judged}${best}${replayed ? halves() : ""}`, patient);
+  }
+
+  function halves() {
+    const { goal, steps } = lab.state;
+    if (goal !== "half") return "";
+    const far = (n) => miss(stops(around(replays.value, n)).at(-1), GOALS.half.at);
+    return ` Steps half as long make the miss ${format(far(steps) / far(2 * steps), 3)} times smaller.`;
+  }
+
+  function begin() {
+    again();
+    misses.clear();
+    moves = parse(lab.state.drive);
+    describe();
+    if (lab.linked) return;
+    lab.ask(
+      "Walk, turn, walk back, turn back, half a second each, and the robot ends 0.24 m to the right of its start. Make all four presses half as long: how far does it get?",
+      ["as far", "half as far", "a quarter of it", "nowhere"],
+      (index) => {
+        const aside = -stops(bracket(0.25)).at(-1)[1];
+        const verdict = index === null ? "" : index === 2 ? " You guessed it." : " You guessed otherwise.";
+        show(bracket(0.25), "four presses of a quarter of a second");
+        told = `It ends ${format(aside)} m to the right: half the presses, about a quarter of the way.${verdict} Now park it yourself, half a metre to the right.`;
+        describe();
+      },
+    );
+  }
+
+  // ---- the picture
+
+  let view = GOALS.park.view, scale = 1, tall = 1;
+  const pixel = ([x, y]) => [(x - view[0]) * scale, tall - (y - view[2]) * scale];
+
+  function paintRobot(c, [x, y, angle], colour, dashed) {
+    const [px, py] = pixel([x, y]);
+    const r = Math.max(9, 0.11 * scale);
+    c.strokeStyle = c.fillStyle = lab.colour(colour);
+    c.lineWidth = 2.5;
+    c.setLineDash(dashed ? [4, 4] : []);
+    c.beginPath();
+    c.arc(px, py, r, 0, 2 * Math.PI);
+    c.stroke();
+    c.setLineDash([]);
+    line(c, px, py, px + 1.9 * r * Math.cos(angle), py - 1.9 * r * Math.sin(angle));
+    if (!dashed) disc(c, [px, py], r / 2.2);
+  }
+
+  function paintPlane(c, width, height) {
+    tall = height;
+    const states = stops(moves);
+    view = [...goal().view];
+    for (const [x, y] of states) view = [Math.min(view[0], x - 0.2), Math.max(view[1], x + 0.2), Math.min(view[2], y - 0.2), Math.max(view[3], y + 0.2)];
+    scale = Math.min(width / (view[1] - view[0]), height / (view[3] - view[2]));
+    const spare = [width / scale - (view[1] - view[0]), height / scale - (view[3] - view[2])];
+    view = [view[0] - spare[0] / 2, view[1] + spare[0] / 2, view[2] - spare[1] / 2, view[3] + spare[1] / 2];
+    c.strokeStyle = lab.colour("ink");
+    c.lineWidth = 1;
+    c.globalAlpha = 0.12;
+    for (let x = Math.ceil(2 * view[0]) / 2; x <= view[1]; x += 0.5) line(c, pixel([x, 0])[0], 0, pixel([x, 0])[0], height);
+    for (let y = Math.ceil(2 * view[2]) / 2; y <= view[3]; y += 0.5) line(c, 0, pixel([0, y])[1], width, pixel([0, y])[1]);
+    c.globalAlpha = 1;
+    if (lab.state.goal === "half") paintArc(c);
+    paintRobot(c, goal().at, "rk4", true);
+    c.fillStyle = lab.colour("ink");
+    disc(c, pixel([0, 0]), 4);
+    c.strokeStyle = lab.colour("usual");
+    c.lineWidth = 2.5;
+    c.lineJoin = "round";
+    c.beginPath();
+    states.forEach((state, k) => {
+      const [buttons, time] = moves[k - 1] ?? ["", 0];
+      const parts = buttons.length > 1 ? 12 : 1; // two buttons at once go along an arc
+      for (let i = 1; i <= parts; i++) c.lineTo(...pixel(k ? press(states[k - 1], buttons, (time * i) / parts) : state));
+    });
+    c.stroke();
+    c.fillStyle = lab.colour("usual");
+    if (moves.length < 80) for (const state of states.slice(1)) disc(c, pixel(state), 3.5);
+    paintRobot(c, states.at(-1), "usual", false);
+  }
+
+  function paintArc(c) {
+    c.strokeStyle = lab.colour("rk4");
+    c.lineWidth = 2;
+    c.beginPath();
+    for (let k = 0; k <= 40; k++) c.lineTo(...pixel(press([0, 0, 0], "fl", (Math.PI * k) / 40)));
+    c.stroke();
+  }
+
+  function paintMisses(c, width, height) {
+    const [left, right, top, low] = [48, width - 12, 26, height - 36];
+    const across = (n) => left + ((right - left) * Math.log2(n)) / Math.log2(24);
+    const up = (value) => top + ((low - top) * (1 - Math.log10(value))) / 4;
+    c.font = `13px ${lab.font}`;
+    c.fillStyle = c.strokeStyle = lab.colour("ink");
+    c.lineWidth = 1;
+    c.textAlign = "left";
+    c.fillText("miss at the end, against the number of steps", 2, 14);
+    for (const [value, text] of [[10, "10"], [1, "1"], [0.1, "0.1"], [0.01, "0.01"], [0.001, "0.001"]]) {
+      c.globalAlpha = 0.15;
+      line(c, left, up(value), right, up(value));
+      c.globalAlpha = 1;
+      c.textAlign = "right";
+      c.fillText(text, left - 6, up(value) + 4);
+    }
+    c.textAlign = "center";
+    for (const n of [1, 2, 4, 8, 16, 24]) c.fillText(n, across(n), low + 16);
+    c.fillStyle = c.strokeStyle = lab.colour("usual");
+    c.lineWidth = 2;
+    c.beginPath();
+    const points = [...misses].sort(([n], [m]) => n - m).map(([n, value]) => [across(n), up(value)]);
+    for (const point of points) c.lineTo(...point);
+    c.stroke();
+    for (const [x, y] of points) c.fillRect(x - 5, y - 5, 10, 10);
+    c.fillStyle = lab.colour("ink");
+    if (!points.length) c.fillText("fills as you replay", (left + right) / 2, (top + low) / 2);
+  }
+
+  const { canvas } = lab.canvas("The floor from above: arrow keys drive the robot, up and down walk, left and right turn.", (width) => Math.min(0.75 * width, 380), paintPlane, { role: "application", tabindex: 0 });
+  canvas.addEventListener("keydown", (event) => {
+    if (!(event.key in KEYS)) return;
+    event.preventDefault();
+    if (!event.repeat) hold(KEYS[event.key]);
+  });
+  canvas.addEventListener("keyup", (event) => event.key in KEYS && release(KEYS[event.key]));
+  canvas.addEventListener("blur", () => held.size && (held.clear(), done()));
+  const chart = lab.canvas("How far the robot ends from the goal against the number of steps, both on logarithmic axes.", (width) => Math.min(Math.max(0.7 * width, 230), 320), paintMisses);
+
+  // ---- what changes
+
+  /** What can be replayed depends on the goal. */
+  function list() {
+    const { goal, replay } = lab.state;
+    const names = Object.keys(REPLAYS[goal]);
+    replays.replaceChildren(...names.map((name) => new Option(name, name)));
+    replays.value = lab.state.replay = names.includes(replay) ? replay : names[0];
+    const hide = goal === "park";
+    if (hide === slider.hidden) return;
+    slider.hidden = chart.box.hidden = hide;
+    lab.resize();
+  }
+  lab.controls.replay = list;
+
+  lab.changed((names) => {
+    list();
+    if (names.length === 1 && names[0] === "goal") {
+      again();
+      lab.state.drive = "";
+    }
+    if (names.includes("goal") || names.includes("replay")) misses.clear();
+    if (lab.state.drive !== write(moves) && !queue.length) moves = parse(lab.state.drive);
+    describe();
+  });
+  lab.onreset = begin;
+  list();
+  begin();
+}
