@@ -37,29 +37,28 @@ export const PAIRS = {
   "A and M do not meet": [sideways, upwards],
 };
 
-export const DEPTH = 2;
 export const RUNNERS = [["parallel", "euler"], ["usual", "lie-trotter"], ["rk4", "rk4"]];
 
 /** Where the exact solution and the runners are at the end, and how far the runners are from it. */
-export function race(a, m, start, layers) {
+export function race(a, m, start, layers, depth) {
   const field = sum(affine(a), affine(m));
-  const exact = integrateAdaptive(field, start, 0, DEPTH, { rtol: 1e-12, atol: 1e-14 });
-  const ends = RUNNERS.map(([, rule]) => integrate(field, start, 0, DEPTH, { rule, steps: layers }));
+  const exact = integrateAdaptive(field, start, 0, depth, { rtol: 1e-12, atol: 1e-14 });
+  const ends = RUNNERS.map(([, rule]) => integrate(field, start, 0, depth, { rule, steps: layers }));
   return { exact, ends, misses: ends.map(([x, y]) => Math.hypot(x - exact[0], y - exact[1])) };
 }
 
 /** The ways that they go, as pairs (time, place): a usual layer goes along A for half of its time, and then along M. */
-function ways(a, m, start, layers) {
+function ways(a, m, start, layers, depth) {
   const [A, M] = [affine(a), affine(m)];
   const field = sum(A, M);
   const way = (rule, steps) => {
     const path = [];
-    integrate(field, start, 0, DEPTH, { rule, steps, each: (t, x) => path.push([t, x[0], x[1]]) });
+    integrate(field, start, 0, depth, { rule, steps, each: (t, x) => path.push([t, x[0], x[1]]) });
     return path;
   };
   const corners = [];
   const slope = new Float64Array(2);
-  const h = DEPTH / layers;
+  const h = depth / layers;
   for (const [t, x, y] of way("lie-trotter", layers)) {
     corners.push([t, x, y]);
     A(t, [x, y], slope);
@@ -75,23 +74,24 @@ const NAMES = { parallel: "parallel layer", usual: "usual layer", rk4: "RK4" };
 const SPAN = { left: -2.1, right: 2.2, low: -1.5, high: 2.3 };
 const ARROW = 0.45; // an arrow's length for a speed of 1
 const OWN = "Your own arrows";
-const size = (layers) => String(+(DEPTH / layers).toFixed(3)); // of a layer
 
 export function mount(lab) {
   const [first, ...others] = Object.keys(PAIRS);
-  lab.begin({ pair: first, layers: 2, start: [1.2, 0.1], a: PAIRS[first][0], m: PAIRS[first][1] });
+  lab.begin({ pair: first, layers: 1, depth: 1, start: [1.2, 0.1], a: PAIRS[first][0], m: PAIRS[first][1] });
   lab.button("Race", () => reveal(), { class: "explore-main" });
   lab.button("Race at all lengths", () => fill());
   lab.button("Guess again", () => begin());
-  lab.slider("layers", "layers", { values: LENGTHS, text: (n) => `${n}, h = ${size(n)}` });
+  const size = () => `h = ${+(lab.state.depth / lab.state.layers).toFixed(3)}`; // of a layer
+  lab.slider("layers", "layers", { values: LENGTHS, text: (n) => `${n}, ${size()}` });
+  lab.slider("depth", "depth", { values: [1, 2, 3], text: String });
   lab.choice("pair", "the two terms", [first, ...others, OWN].map((name) => [name, name]));
 
   let guesses, shown, results, misses, gone; // gone: how much of the depth the runners have behind them, 0 to 1
 
   function compute() {
-    const { a, m, start, layers } = lab.state;
-    results = race(a, m, start, layers);
-    results.ways = ways(a, m, start, layers);
+    const { a, m, start, layers, depth } = lab.state;
+    results = race(a, m, start, layers, depth);
+    results.ways = ways(a, m, start, layers, depth);
     if (shown) misses.set(layers, results.misses);
   }
 
@@ -99,11 +99,12 @@ export function mount(lab) {
 
   function describe(patient = false) {
     const { layers, pair } = lab.state;
-    if (!shown) return lab.say(`${pair}. The start is at (${format(lab.state.start[0])}, ${format(lab.state.start[1])}), and there are ${layers} layers of size ${size(layers)}.`, patient);
+    const many = `${layers} ${layers === 1 ? "layer" : "layers"}, ${size()}`;
+    if (!shown) return lab.say(`${pair}. The start is at (${format(lab.state.start[0])}, ${format(lab.state.start[1])}), with ${many}.`, patient);
     const [parallel, usual, rk4] = results.misses;
     const nearer = Math.abs(parallel - usual) < 1e-9 ? "The two layers end in the same place" : `The ${usual < parallel ? "usual" : "parallel"} layer ends nearer to the exact solution`;
     const hits = guesses ? ` Your marks were off by ${[...RUNNERS.slice(0, 2).map(([name], i) => `${format(distance(guesses[i], results.ends[i]))} (${NAMES[name]})`), `${format(distance(guesses[2], results.exact))} (exact)`].join(", ")}.` : "";
-    lab.say(`${pair}, ${layers} ${layers === 1 ? "layer" : "layers"} of size ${size(layers)}. ${nearer}: the usual one ends ${format(usual)} from it, the parallel one ${format(parallel)}, RK4 ${format(rk4)}.${hits}${slopes()}`, patient);
+    lab.say(`${pair}, ${many}. ${nearer}: the usual one ends ${format(usual)} from it, the parallel one ${format(parallel)}, RK4 ${format(rk4)}.${hits}${slopes()}`, patient);
   }
 
   /** By what the misses fall from half of the longest race so far to the longest. */
@@ -123,7 +124,7 @@ export function mount(lab) {
     compute();
     describe();
     lab.run(null);
-    lab.ask(`Where will each be at depth ${DEPTH}? Drag the marks: the circle for the parallel layer, the square for the usual one, the ring for the exact solution.`, ["These are my guesses"], (index) => reveal(index === null));
+    lab.ask(`Where will each be at the end? Drag the marks: the circle for the parallel layer, the square for the usual one, the ring for the exact solution.`, ["These are my guesses"], (index) => reveal(index === null));
     lab.redraw();
   }
 
@@ -143,8 +144,8 @@ export function mount(lab) {
 
   function fill() {
     if (!shown) reveal(true);
-    const { a, m, start } = lab.state;
-    for (const layers of LENGTHS) misses.set(layers, race(a, m, start, layers).misses);
+    const { a, m, start, depth } = lab.state;
+    for (const layers of LENGTHS) misses.set(layers, race(a, m, start, layers, depth).misses);
     describe();
     lab.redraw();
   }
@@ -152,6 +153,7 @@ export function mount(lab) {
   lab.changed((names) => {
     const { pair } = lab.state;
     if (names.includes("pair") && names.length === 1 && pair !== OWN) [lab.state.a, lab.state.m] = PAIRS[pair];
+    lab.controls.layers(); // it says h, too
     if (names.length > 1 || !names.includes("layers")) misses.clear(); // another equation, or another start
     if (shown && !(names.length === 1 && names[0] === "layers")) guesses = null;
     compute();
@@ -214,6 +216,7 @@ export function mount(lab) {
   }
 
   function paintRunners(c) {
+    const reached = gone * lab.state.depth;
     const looks = [["exact", "ink", []], ["rk4", "rk4", []], ["parallel", "parallel", [7, 4]], ["usual", "usual", [8, 3, 2, 3]]];
     for (const [name, colour, dash] of looks) {
       const path = results.ways[name];
@@ -225,9 +228,9 @@ export function mount(lab) {
       let head = path[0];
       for (let k = 0; k < path.length; k++) {
         const [t, ...place] = path[k];
-        if (t > gone * DEPTH + 1e-9) {
+        if (t > reached + 1e-9) {
           const [before, ...from] = path[k - 1];
-          const share = (gone * DEPTH - before) / (t - before);
+          const share = (reached - before) / (t - before);
           head = [0, from[0] + share * (place[0] - from[0]), from[1] + share * (place[1] - from[1])];
           c.lineTo(...pixel(head.slice(1)));
           break;

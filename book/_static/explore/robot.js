@@ -75,7 +75,7 @@ export function mount(lab) {
   let queue = []; // moves of a replay that are still to come
   const misses = new Map(); // of the half circle: by number of steps
   let replayed = null;
-  let told = null; // an answer, which stays until the robot moves again
+  let answer = null; // an answer, which stays until the robot moves again
   const held = new Set();
 
   lab.begin({ goal: "park", drive: "", replay: "", steps: 4 });
@@ -99,6 +99,13 @@ export function mount(lab) {
   const slider = lab.panel.querySelector(".explore-slider");
 
   // ---- driving
+
+  /** The moves that the state says: a drive by hand, or a replay by its name. */
+  function asked() {
+    const { drive, goal, replay, steps } = lab.state;
+    replayed = drive === "replay" ? replay : null;
+    return replayed ? REPLAYS[goal][replay](steps) : parse(drive);
+  }
 
   const now = () => stops(moves).at(-1);
   const goal = () => GOALS[lab.state.goal];
@@ -135,12 +142,12 @@ export function mount(lab) {
   }
 
   function done() {
-    lab.set("drive", write(moves));
+    lab.set("drive", replayed in REPLAYS[lab.state.goal] ? "replay" : write(moves));
   }
 
   function stop() {
     queue = [];
-    replayed = told = null;
+    replayed = answer = null;
   }
 
   function again() {
@@ -181,15 +188,19 @@ export function mount(lab) {
   // ---- words
 
   const seconds = (list) => list.reduce((sum, [buttons, time]) => sum + buttons.length * time, 0);
+  const heading = (angle) => {
+    const degrees = Math.round((angle * 180) / Math.PI);
+    return degrees ? `${Math.abs(degrees)}° to the ${degrees > 0 ? "left" : "right"} of east` : "east";
+  };
   const fixed = (value) => value.toFixed(2).replace("-", "−").replace(/^−(0\.00)$/, "$1");
 
   function describe(patient = false) {
-    if (told) return lab.say(told);
+    if (answer) return lab.say(answer);
     const [x, y, angle] = now();
     const off = miss([x, y, angle], goal().at);
     const there = Math.hypot(x - goal().at[0], y - goal().at[1]) < NEAR && Math.abs(angle - goal().at[2]) < NEAR;
     const who = replayed ? `Replayed: ${replayed}${lab.state.goal === "half" ? `, ${lab.state.steps} times` : ""}. The robot` : "Your robot";
-    const where = `${who} is at (${fixed(x)}, ${fixed(y)}) and looks ${Math.round((angle * 180) / Math.PI)}° to the left of east`.replace("-", "−");
+    const where = `${who} is at (${fixed(x)}, ${fixed(y)}) and looks ${heading(angle)}`;
     if (!moves.length) return lab.say(`Goal: ${goal().words}. The robot stands at (0, 0) and looks east. Hold a button, or the arrow keys when the picture has the focus; two at once go, too.`, patient);
     const count = `${moves.length} ${moves.length === 1 ? "move" : "moves"}, ${fixed(seconds(moves))} s of buttons`;
     const judged = there ? `There, in ${count}.` : `It is ${format(off)} from the goal, after ${count}.`;
@@ -207,7 +218,7 @@ export function mount(lab) {
   function begin() {
     again();
     misses.clear();
-    moves = parse(lab.state.drive);
+    moves = asked();
     describe();
     if (lab.linked) return;
     lab.ask(
@@ -217,7 +228,7 @@ export function mount(lab) {
         const aside = -stops(bracket(0.25)).at(-1)[1];
         const verdict = index === null ? "" : index === 2 ? " You guessed it." : " You guessed otherwise.";
         show(bracket(0.25), "four presses of a quarter of a second");
-        told = `It ends ${format(aside)} m to the right: half the presses, about a quarter of the way.${verdict} Now park it yourself, half a metre to the right.`;
+        answer = `It ends ${format(aside)} m to the right: half the presses, about a quarter of the way.${verdict} Now park it yourself, half a metre to the right.`;
         describe();
       },
     );
@@ -344,7 +355,7 @@ export function mount(lab) {
       lab.state.drive = "";
     }
     if (names.includes("goal") || names.includes("replay")) misses.clear();
-    if (lab.state.drive !== write(moves) && !queue.length) moves = parse(lab.state.drive);
+    if (names.length > 1) moves = asked(); // the address has changed, or all begins again
     describe();
   });
   lab.onreset = begin;
