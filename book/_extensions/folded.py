@@ -17,7 +17,7 @@ DRAWS = re.compile(
     r"\bshow\(|\.show\(\)|\bLaboratory\(|\bplt\.|\bax(?:es)?\b[.\[]"
     r"|\bfig\b|\bpalette\.|\bimshow\("
 )
-LABORATORY = re.compile(r"\bLaboratory\(|\blaboratory\.show\(")
+LABORATORY = re.compile(r"\bLaboratory\(|\blaboratory\.show\(|\bexplorable\(")
 SETS_UP = re.compile(r"\bimport odelib$|^start\(", re.M)
 SHOWS = re.compile(r"\bshow\(|\.show\(\)")
 SEED = re.compile(r"Ready: random seed (\d+)\.")

@@ -152,7 +152,7 @@ def _number_figures(app: Any, tree: nodes.document, page: str) -> None:
         n for n in tree.findall(nodes.raw) if LABORATORY.search(n.astext())
     ]
     chapter = chapter_of(app.env, page)
-    for count, node in enumerate(labs, 1):
+    for count, node in enumerate(labs if chapter else [], 1):
         number = f"{chapter}.{count}" if len(labs) > 1 else f"{chapter}"
         _write(node, LABORATORY.sub(rf"\1 {number}</span>", node.astext()))
 

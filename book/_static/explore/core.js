@@ -241,7 +241,7 @@ export const SPLITTINGS = {
   "lie-trotter": (terms) => terms.map((_, i) => [i, 1]),
   strang: (terms) => {
     const halves = terms.slice(1).map((_, i) => [i + 1, 1 / 2]);
-    return [...halves.toReversed(), [0, 1], ...halves];
+    return [...[...halves].reverse(), [0, 1], ...halves];
   },
 };
 

@@ -62,7 +62,7 @@ const GOALS = {
 };
 const SIDE = Math.sqrt(ASIDE); // the size of the bracket's moves that ask for that much
 const REPLAYS = {
-  park: { "walk, turn, walk back, turn back": () => bracket(SIDE), "the same, half a turn before and after": () => mended(SIDE) },
+  park: { "walk, turn, walk back, turn back": () => bracket(SIDE), "the same, half of the last turn made first": () => mended(SIDE) },
   half: Object.fromEntries(Object.keys(ORDERS).map((order) => [order, (n) => around(order, n)])),
 };
 const STEPS = [1, 2, 3, 4, 6, 8, 12, 16, 24];
@@ -204,7 +204,7 @@ export function mount(lab) {
     if (!moves.length) return lab.say(`Goal: ${goal().words}. The robot stands at (0, 0) and looks east. Hold a button, or the arrow keys when the picture has the focus; two at once go, too.`, patient);
     const count = `${moves.length} ${moves.length === 1 ? "move" : "moves"}, ${fixed(seconds(moves))} s of buttons`;
     const judged = there ? `There, in ${count}.` : `It is ${format(off)} from the goal, after ${count}.`;
-    const best = lab.state.goal === "park" && there && !replayed ? ` The bracket, half a turn before and after, takes ${fixed(seconds(mended(SIDE)))} s.` : "";
+    const best = lab.state.goal === "park" && there && !replayed ? ` The bracket with half of its last turn made first takes ${fixed(seconds(mended(SIDE)))} s.` : "";
     lab.say(`${where}. ${judged}${best}${replayed ? halves() : ""}`, patient);
   }
 
