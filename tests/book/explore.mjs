@@ -77,7 +77,7 @@ const jobs = {
       return { x: [...solve.x], places, energy: flock.energy(solve.x, options.beta, options.dim) };
     });
   },
-  pairs: () => Object.fromEntries(Object.entries(race.PAIRS).map(([name, pair]) => [name, pair.map((values) => [[0.3, -1.2], [1.7, 0.4]].map((x) => at(race.affine(values), 0, x)))])),
+  pairs: () => Object.fromEntries(Object.entries(race.PAIRS).map(([name, pair]) => [name, pair.map((values, k) => [[0.3, -1.2], [1.7, 0.4]].map((x) => at(race.affine(values, "am"[k]), 0, x)))])),
   race: (pair, start, layers, depth) => race.race(...race.PAIRS[pair], start, layers, depth).misses,
   robot: (drive) => robot.stops(robot.parse(drive)),
   orders: (counts) => Object.fromEntries(Object.keys(robot.ORDERS).map((order) => [order, counts.map((n) => robot.stops(robot.around(order, n)).at(-1))])),

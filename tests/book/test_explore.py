@@ -247,7 +247,10 @@ def test_the_robot_goes_as_the_chapter_s(run):
     torch.set_default_dtype(torch.float64)  # as in the chapter
     try:
         found = run(
-            drive=["robot", "f1l0.5b0.75r2"], both=["robot", "fl1.3"], orders=["orders", [1, 4]], brackets=["brackets", 0.5]
+            drive=["robot", "f1l0.5b0.75r2"],
+            both=["robot", "fl1.3"],
+            orders=["orders", [1, 4]],
+            brackets=["brackets", 0.5],
         )
         walk, turn, press = (says[name] for name in ("walk", "turn", "press"))
         moves = (walk, 1.0), (turn, 0.5), (walk, -0.75), (turn, -2.0)

@@ -119,7 +119,8 @@ export class Lab {
     this.later = setTimeout(() => {
       const held = new URLSearchParams({ lab: this.name });
       const text = (value) => (Array.isArray(value) ? value.map((x) => +x.toFixed(3)).join(",") : String(value));
-      for (const [key, now] of Object.entries(this.state)) if (text(now) !== text(this.defaults[key])) held.set(key, text(now));
+      for (const [key, now] of Object.entries(this.state))
+        if (text(now) !== text(this.defaults[key]) && !this.implied?.().includes(key)) held.set(key, text(now));
       history.replaceState(history.state, "", `#${held}`);
     }, 300); // browsers refuse an address that changes all the time
   }
@@ -150,9 +151,10 @@ export class Lab {
     const id = `explore-${this.name}-${name}`;
     const input = make("input", { type: "range", id, min: 0, max: values.length - 1, step: 1, autocomplete: "off" });
     const output = make("output", { for: id });
-    const nearest = () => values.reduce((best, value, i) => (Math.abs(value - this.state[name]) < Math.abs(values[best] - this.state[name]) ? i : best), 0);
     this.controls[name] = () => {
-      input.value = nearest();
+      const off = values.map((value) => Math.abs(value - this.state[name]));
+      input.value = off.indexOf(Math.min(...off));
+      this.state[name] = values[input.value]; // an address may ask for any number, and gets the nearest
       output.textContent = text(this.state[name]);
       input.setAttribute("aria-valuetext", text(this.state[name]));
     };
@@ -201,11 +203,16 @@ export class Lab {
     this.guesses.replaceChildren(make("div", { role: "group", "aria-labelledby": heading.id }, heading, ...choices, skip));
   }
 
-  /** What the picture shows, in words: seen below it, and read aloud, so not more often than somebody can listen. */
+  /**
+   * What the picture shows, in words: seen below it, and read aloud. A patient sayer waits until somebody can have
+   * listened to the last words, and then says the newest.
+   */
   say(text, patient = false) {
-    const now = performance.now();
-    if (text === this.words.textContent || (patient && now - (this.said ?? 0) < 1500)) return;
-    this.said = now;
+    clearTimeout(this.waiting);
+    const wait = patient ? (this.said ?? -Infinity) + 1500 - performance.now() : 0;
+    if (wait > 0) return void (this.waiting = setTimeout(() => this.say(text), wait));
+    if (text === this.words.textContent) return;
+    this.said = performance.now();
     this.words.textContent = text;
   }
 

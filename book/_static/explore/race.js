@@ -5,12 +5,15 @@ import { disc, format, line } from "./frame.js";
 
 // ---- the mathematics --------------------------------------------------------------------------------------------
 
-/** Three places at which a term is drawn as an arrow. What it is there says what it is everywhere, if it is affine. */
-export const ANCHORS = [[-1.3, -0.8], [1.6, -0.8], [0.1, 1.5]];
+/** Three places at which each term is drawn as an arrow. What it is there says what it is everywhere, if it is affine. */
+export const ANCHORS = {
+  a: [[-1.5, -0.3], [1.2, -1.1], [-0.4, 1.3]],
+  m: [[-1.5, 0.8], [1.3, 1.5], [-0.2, -0.7]],
+};
 
-/** The affine field b + S x that has the values v_1, v_2, v_3, a flat array, at the three anchors. */
-export function affine(v) {
-  const [[x1, y1], [x2, y2], [x3, y3]] = ANCHORS;
+/** The affine field b + S x that has the values v_1, v_2, v_3, a flat array, at the three anchors of "a" or "m". */
+export function affine(v, term) {
+  const [[x1, y1], [x2, y2], [x3, y3]] = ANCHORS[term];
   const area = (x2 - x1) * (y3 - y1) - (x3 - x1) * (y2 - y1);
   return (t, x, out) => {
     const second = ((x[0] - x1) * (y3 - y1) - (x3 - x1) * (x[1] - y1)) / area;
@@ -21,27 +24,27 @@ export function affine(v) {
   };
 }
 
-const at = (term) => ANCHORS.flatMap(([x, y]) => term(x, y));
-const turn = at((x, y) => [-0.9 * y, 0.9 * x]);
-const pull = at((x, y) => [-0.4 - 0.5 * y, 0.2 - 0.5 * y]);
-const push = at(() => [-0.2, 0.8]);
-const hold = at((x, y) => [0.9 * (1 - x), 0.9 * (-0.4 - y)]);
-const sideways = at((x) => [-0.9 * x, 0]);
-const upwards = at((x, y) => [0, 1.4 - 0.8 * y]);
+const turn = (x, y) => [-0.9 * y, 0.9 * x];
+const pull = (x, y) => [-0.4 - 0.5 * y, 0.2 - 0.5 * y];
+const push = () => [-0.2, 0.8];
+const hold = (x, y) => [0.9 * (1 - x), 0.9 * (-0.4 - y)];
+const sideways = (x) => [-0.9 * x, 0];
+const upwards = (x, y) => [0, 1.4 - 0.8 * y];
+const pair = (a, m) => [ANCHORS.a.flatMap(([x, y]) => a(x, y)), ANCHORS.m.flatMap(([x, y]) => m(x, y))];
 
-/** The pairs (A, M) of the chapter. */
+/** The pairs (A, M) of the chapter, each term as what it is at its anchors. */
 export const PAIRS = {
-  "A turns, M pulls": [turn, pull],
-  "A pulls, M turns": [pull, turn],
-  "A pushes, M holds": [push, hold],
-  "A and M do not meet": [sideways, upwards],
+  "A turns, M pulls": pair(turn, pull),
+  "A pulls, M turns": pair(pull, turn),
+  "A pushes, M holds": pair(push, hold),
+  "A and M do not meet": pair(sideways, upwards),
 };
 
 export const RUNNERS = [["parallel", "euler"], ["usual", "lie-trotter"], ["rk4", "rk4"]];
 
 /** Where the exact solution and the runners are at the end, and how far the runners are from it. */
 export function race(a, m, start, layers, depth) {
-  const field = sum(affine(a), affine(m));
+  const field = sum(affine(a, "a"), affine(m, "m"));
   const exact = integrateAdaptive(field, start, 0, depth, { rtol: 1e-12, atol: 1e-14 });
   const ends = RUNNERS.map(([, rule]) => integrate(field, start, 0, depth, { rule, steps: layers }));
   return { exact, ends, misses: ends.map(([x, y]) => Math.hypot(x - exact[0], y - exact[1])) };
@@ -49,7 +52,7 @@ export function race(a, m, start, layers, depth) {
 
 /** The ways that they go, as pairs (time, place): a usual layer goes along A for half of its time, and then along M. */
 function ways(a, m, start, layers, depth) {
-  const [A, M] = [affine(a), affine(m)];
+  const [A, M] = [affine(a, "a"), affine(m, "m")];
   const field = sum(A, M);
   const way = (rule, steps) => {
     const path = [];
@@ -71,7 +74,7 @@ function ways(a, m, start, layers, depth) {
 
 const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 const NAMES = { parallel: "parallel layer", usual: "usual layer", rk4: "RK4" };
-const SPAN = { left: -2.1, right: 2.2, low: -1.5, high: 2.3 };
+const SPAN = { left: -2, right: 2.1, low: -1.5, high: 2.3 };
 const ARROW = 0.45; // an arrow's length for a speed of 1
 const OWN = "Your own arrows";
 
@@ -85,6 +88,11 @@ export function mount(lab) {
   lab.slider("layers", "layers", { values: LENGTHS, text: (n) => `${n}, ${size()}` });
   lab.slider("depth", "depth", { values: [1, 2, 3], text: String });
   lab.choice("pair", "the two terms", [first, ...others, OWN].map((name) => [name, name]));
+
+  // The arrows of a pair follow from its name, in the address too.
+  lab.implied = () => (lab.state.pair === OWN ? [] : ["a", "m"]);
+  const choose = () => lab.state.pair !== OWN && ([lab.state.a, lab.state.m] = PAIRS[lab.state.pair]);
+  choose();
 
   let guesses, shown, results, misses, gone; // gone: how much of the depth the runners have behind them, 0 to 1
 
@@ -120,7 +128,7 @@ export function mount(lab) {
   function begin() {
     const [x, y] = lab.state.start;
     [shown, misses, gone] = [false, new Map(), 0];
-    guesses = [[x - 0.7, y + 0.9], [x - 0.2, y + 0.9], [x + 0.3, y + 0.9]];
+    guesses = [0.2, 0.65, 1.1].map((up) => inside(x + 0.55, y + up));
     compute();
     describe();
     lab.run(null);
@@ -151,13 +159,12 @@ export function mount(lab) {
   }
 
   lab.changed((names) => {
-    const { pair } = lab.state;
-    if (names.includes("pair") && names.length === 1 && pair !== OWN) [lab.state.a, lab.state.m] = PAIRS[pair];
+    choose();
     lab.controls.layers(); // it says h, too
     if (names.length > 1 || !names.includes("layers")) misses.clear(); // another equation, or another start
     if (shown && !(names.length === 1 && names[0] === "layers")) guesses = null;
     compute();
-    describe(true);
+    describe(["start", "a", "m"].includes(names[0])); // which change while somebody drags
   });
   lab.onreset = begin;
 
@@ -166,7 +173,7 @@ export function mount(lab) {
   let scale = 1, height = 1;
   const pixel = ([x, y]) => [(x - SPAN.left) * scale, height - (y - SPAN.low) * scale];
   const point = (x, y) => [x / scale + SPAN.left, (height - y) / scale + SPAN.low];
-  const tip = (k, v) => [ANCHORS[k][0] + ARROW * v[2 * k], ANCHORS[k][1] + ARROW * v[2 * k + 1]];
+  const tip = (term, k) => [0, 1].map((c) => ANCHORS[term][k][c] + ARROW * lab.state[term][2 * k + c]);
 
   function arrow(c, from, to, head = 7) {
     const [[x0, y0], [x1, y1]] = [pixel(from), pixel(to)];
@@ -185,7 +192,7 @@ export function mount(lab) {
   function paintPlane(c, width, tall) {
     [scale, height] = [width / (SPAN.right - SPAN.left), tall];
     const { a, m, start } = lab.state;
-    const [A, M] = [affine(a), affine(m)];
+    const [A, M] = [affine(a, "a"), affine(m, "m")];
     const field = sum(A, M);
     const slope = new Float64Array(2);
     c.lineCap = c.lineJoin = "round";
@@ -201,11 +208,11 @@ export function mount(lab) {
     c.lineWidth = 2.5;
     c.font = `italic 15px ${lab.font}`;
     c.textAlign = "center";
-    for (const [v, name, letter] of [[a, "attention", "A"], [m, "mlp", "M"]]) {
+    for (const [term, name, letter] of [["a", "attention", "A"], ["m", "mlp", "M"]]) {
       c.strokeStyle = c.fillStyle = lab.colour(name);
       for (let k = 0; k < 3; k++) {
-        arrow(c, ANCHORS[k], tip(k, v));
-        const [x, y] = pixel(tip(k, v));
+        arrow(c, ANCHORS[term][k], tip(term, k));
+        const [x, y] = pixel(tip(term, k));
         c.fillStyle = lab.colour("ink");
         c.fillText(letter, x + 13, y + (letter === "A" ? -7 : 16));
       }
@@ -317,12 +324,12 @@ export function mount(lab) {
         box,
         looks: "tip",
         colour: name,
-        label: () => `Arrow of ${letter}, ${["at the lower left", "at the lower right", "at the top"][k]}: ${words(lab.state[term].slice(2 * k, 2 * k + 2)).replace("at ", "")}. Arrow keys change it`,
-        at: () => pixel(tip(k, lab.state[term])),
+        label: () => `Arrow ${k + 1} of ${letter}, from (${ANCHORS[term][k].map((x) => format(x)).join(", ")}): ${words(lab.state[term].slice(2 * k, 2 * k + 2)).replace("at ", "")}. Arrow keys change it`,
+        at: () => pixel(tip(term, k)),
         move: (px, py) => {
           const [x, y] = inside(...point(px, py));
           const v = [...lab.state[term]];
-          [v[2 * k], v[2 * k + 1]] = [(x - ANCHORS[k][0]) / ARROW, (y - ANCHORS[k][1]) / ARROW];
+          [v[2 * k], v[2 * k + 1]] = [(x - ANCHORS[term][k][0]) / ARROW, (y - ANCHORS[term][k][1]) / ARROW];
           lab.state.pair = OWN;
           lab.controls.pair();
           lab.set(term, v);

@@ -18,7 +18,8 @@ export function press([x, y, angle], buttons, h) {
 }
 
 /** A drive as text, such as "f0.5l0.5": buttons, and how long they are held. */
-export const parse = (drive) => [...drive.matchAll(/([fblr]+)([\d.]+)/g)].map(([, buttons, time]) => [buttons, Number(time)]);
+export const parse = (drive) =>
+  [...drive.slice(0, 4000).matchAll(/([fblr]{1,4})(\d+\.?\d*)/g)].map(([, buttons, time]) => [buttons, Math.min(Number(time), 60)]);
 export const write = (moves) => moves.map(([buttons, time]) => buttons + +time.toFixed(4)).join("");
 
 /** All states of a drive, from the start at (0, 0, 0) on. */
@@ -102,9 +103,9 @@ export function mount(lab) {
 
   /** The moves that the state says: a drive by hand, or a replay by its name. */
   function asked() {
-    const { drive, goal, replay, steps } = lab.state;
-    replayed = drive === "replay" ? replay : null;
-    return replayed ? REPLAYS[goal][replay](steps) : parse(drive);
+    const { drive, goal, steps } = lab.state;
+    replayed = drive === "replay" ? replays.value : null;
+    return replayed ? REPLAYS[goal][replayed](steps) : parse(drive);
   }
 
   const now = () => stops(moves).at(-1);
@@ -264,8 +265,9 @@ export function mount(lab) {
     c.strokeStyle = lab.colour("ink");
     c.lineWidth = 1;
     c.globalAlpha = 0.12;
-    for (let x = Math.ceil(2 * view[0]) / 2; x <= view[1]; x += 0.5) line(c, pixel([x, 0])[0], 0, pixel([x, 0])[0], height);
-    for (let y = Math.ceil(2 * view[2]) / 2; y <= view[3]; y += 0.5) line(c, 0, pixel([0, y])[1], width, pixel([0, y])[1]);
+    const mesh = 10 ** Math.floor(Math.log10((view[1] - view[0]) / 1.5)) / 2;
+    for (let x = Math.ceil(view[0] / mesh) * mesh; x <= view[1]; x += mesh) line(c, pixel([x, 0])[0], 0, pixel([x, 0])[0], height);
+    for (let y = Math.ceil(view[2] / mesh) * mesh; y <= view[3]; y += mesh) line(c, 0, pixel([0, y])[1], width, pixel([0, y])[1]);
     c.globalAlpha = 1;
     if (lab.state.goal === "half") paintArc(c);
     paintRobot(c, goal().at, "rk4", true);
@@ -340,7 +342,7 @@ export function mount(lab) {
     const { goal, replay } = lab.state;
     const names = Object.keys(REPLAYS[goal]);
     replays.replaceChildren(...names.map((name) => new Option(name, name)));
-    replays.value = lab.state.replay = names.includes(replay) ? replay : names[0];
+    replays.value = names.includes(replay) ? replay : names[0];
     const hide = goal === "park";
     if (hide === slider.hidden) return;
     slider.hidden = chart.box.hidden = hide;

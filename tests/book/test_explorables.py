@@ -1,0 +1,236 @@
+"""The explorables as they live in the pages: by key, by hand, by address, in words, and as stills."""
+
+import re
+
+import pytest
+
+from tests.book.test_browser import sent
+
+PAGES = {"flock": "book/06-particles", "race": "book/07-parallel-block", "robot": "book/08-splitting"}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="module")
+def opened(browser, site):
+    """Open a page, without what it takes from elsewhere; ``live`` brings the explorable into view and waits for it."""
+    contexts = []
+
+    def open_page(address, *, live=None, **options):
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        contexts.append(context)
+        context.set_default_timeout(60_000)
+        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
+        page = context.new_page()
+        page.faults = []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto(f"{site}/{address}", wait_until="load")
+        if live:
+            section = page.locator(f"section[data-explore={live}]")
+            section.scroll_into_view_if_needed()
+            page.locator(f"section[data-explore={live}].is-live canvas").first.wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def lab(request, opened):
+    page = opened(f"{PAGES[request.param]}.html", live=request.param, **PHONE)
+    return page, request.param, page.locator(f"section[data-explore={request.param}]")
+
+
+def words(section):
+    return section.locator(".explore-text").inner_text()
+
+
+def in_address(page, name, pattern):
+    """Wait until the address says of a part of the state what the pattern says."""
+    says = "([name, pattern]) => RegExp(pattern).test(new URLSearchParams(location.hash.slice(1)).get(name) ?? '')"
+    page.wait_for_function(says, arg=[name, pattern])
+
+
+def test_it_says_in_words_what_it_shows_and_asks_first(lab):
+    page, _, section = lab
+    assert len(words(section)) > 20
+    assert section.locator(".explore-guess").inner_text().startswith("Guess first.")
+    assert section.locator(".explore-text").get_attribute("aria-live") == "polite"
+    assert page.url.endswith(".html")  # the address is left alone until somebody plays
+    assert page.faults == []
+
+
+def test_everything_is_large_enough_for_a_finger_and_within_a_phone(lab):
+    page, _, section = lab
+    small = """all => all.filter(e => e.checkVisibility()).map(e => [e.getBoundingClientRect(), e])
+        .filter(([box]) => box.width < 24 || box.height < 24).map(([box, e]) => e.outerHTML.slice(0, 80) + box.width)"""
+    assert section.locator(".explore-live :is(button, select, input, a, summary)").evaluate_all(small) == []
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+
+
+def test_the_tab_key_reaches_everything(lab):
+    page, _, section = lab
+    wanted = section.locator(".explore-live :is(button, select, input, a, [tabindex='0']):visible").count()
+    section.locator(".ode-lab-title").evaluate("e => { e.tabIndex = -1; e.focus(); }")
+    reached = set()
+    for _ in range(wanted + 1):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
+    live = """(e, reached) => { const all = document.querySelectorAll('*');
+        return reached.filter(i => e.querySelector('.explore-live').contains(all[i])).length; }"""
+    assert section.evaluate(live, list(reached)) == wanted
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(lab, cdn, theme):
+    page, name, _ = lab
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(path=cdn / "axe-core/axe.min.js")
+    look = """([where, tastes]) => axe.run(where, tastes)
+        .then(({ violations }) => violations.map(v => v.id + v.nodes[0].html))"""
+    tastes = RULES if theme == "light" else ["color-contrast"]
+    assert page.evaluate(look, [f"section[data-explore={name}]", {"runOnly": tastes}]) == []
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+
+
+def test_the_flock_by_keyboard(opened):
+    page = opened("book/06-particles.html", live="flock")
+    section = page.locator("section[data-explore=flock]")
+    section.locator(".explore-guess button").nth(1).press("Enter")
+    page.wait_for_function("document.querySelector('.explore-text').textContent.includes('You guessed')")
+    before = words(section)
+    page.get_by_label("inverse temperature β").press("ArrowRight")
+    in_address(page, "beta", "^12$")
+    assert words(section) != before
+    token = section.locator(".explore-handle")
+    token.press("PageDown")
+    assert token.get_attribute("aria-label").startswith("Token 2 of 64")
+    place = token.bounding_box()
+    token.press("Shift+ArrowLeft")
+    moved = "x => document.querySelector('.explore-handle').getBoundingClientRect().x < x"
+    page.wait_for_function(moved, arg=place["x"])
+    page.get_by_role("button", name="Ten times as deep").press("Enter")
+    page.wait_for_function("!/At t = 0 /.test(document.querySelector('.explore-text').textContent)")
+    page.get_by_label("an MLP acts as well").press("Space")
+    in_address(page, "mlp", "^1$")
+    section.get_by_role("button", name="Reset").press("Enter")
+    assert page.url.endswith(".html")
+    assert "attention. At t = 0 " in words(section)
+    assert page.faults == []
+
+
+def test_the_race_by_keyboard_and_by_hand(opened):
+    page = opened("book/07-parallel-block.html", live="race")
+    section = page.locator("section[data-explore=race]")
+    guess = section.get_by_role("button", name=re.compile("guess for the parallel layer"))
+    place = guess.get_attribute("aria-label")
+    guess.press("Shift+ArrowDown")
+    moved = "text => ![...document.querySelectorAll('.explore-handle')].some(e => e.ariaLabel === text)"
+    page.wait_for_function(moved, arg=place)
+    section.get_by_role("button", name="These are my guesses").press("Enter")
+    assert "The usual layer ends nearer" in words(section)
+    assert "Your marks were off by" in words(section)
+    page.get_by_role("combobox", name="the two terms").select_option("A pushes, M holds")
+    assert "The parallel layer ends nearer" in words(section)
+    in_address(page, "pair", "^A pushes, M holds$")
+    section.get_by_role("button", name=re.compile("^Start")).press("ArrowLeft")
+    in_address(page, "start", "^1[.][01][0-9]*,0.1$")
+    section.get_by_role("button", name="Race at all lengths").press("Enter")
+    assert re.search(r"factors of 2\.0 \(parallel layer\), 2\.0 \(usual layer\), 1[56] \(RK4\)", words(section))
+    tip = section.get_by_role("button", name=re.compile("^Arrow 3 of A")).bounding_box()
+    x, y = tip["x"] + tip["width"] / 2, tip["y"] + tip["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y + 20, steps=3)
+    page.mouse.up()
+    section.locator(".explore-text", has_text="Your own arrows").wait_for()
+    in_address(page, "a", "^([-0-9.]+,){5}[-0-9.]+$")
+    assert page.faults == []
+
+
+def test_the_robot_by_keyboard(opened):
+    page = opened("book/08-splitting.html", live="robot")
+    section = page.locator("section[data-explore=robot]")
+    section.locator(".explore-guess button").nth(2).press("Enter")
+    assert "You guessed it." in words(section)
+    section.get_by_role("button", name="Replay").press("Enter")
+    assert "It is 0.17 from the goal" in words(section)
+    page.get_by_role("combobox", name="moves").select_option(index=1)
+    section.get_by_role("button", name="Replay").press("Enter")
+    assert "There, in 5 moves" in words(section)
+    section.get_by_role("button", name="Back to the start").press("Enter")
+    floor = section.get_by_role("application")
+    floor.press("ArrowUp")
+    assert re.search(r"looks east.*after 1 move,", words(section))
+    floor.press("ArrowLeft")
+    assert "2 moves" in words(section)
+    in_address(page, "drive", "^f[0-9.]+l[0-9.]+$")
+    assert page.url.split("#")[0].endswith("book/08-splitting.html")  # the arrow keys have not turned the page
+    assert page.faults == []
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "says"),
+    [
+        ("06-particles.html#lab=flock&beta=24&masked=1&pre=1", "flock", "β = 24, pre-norm, attention, future masked"),
+        ("07-parallel-block.html#lab=race&pair=A+pushes%2C+M+holds&layers=4", "race", "M holds, 4 layers, h = 0.25."),
+        ("08-splitting.html#lab=robot&drive=f1l1", "robot", "at (1.00, 0.00) and looks 57° to the left"),
+        ("08-splitting.html#lab=robot&goal=half&drive=replay&replay=turn%2C+walk&steps=8", "robot", "walk, 8 times"),
+        ("08-splitting.html#lab=robot&goal=nowhere&drive=f1", "robot", "Your robot"),
+    ],
+    ids=["flock", "race", "drive", "replay", "unknown"],
+)
+def test_an_address_brings_back_its_state(opened, address, name, says):
+    page = opened(f"book/{address}")
+    section = page.locator(f"section[data-explore={name}].is-live")
+    section.wait_for()
+    assert says in words(section)
+    assert section.locator(".explore-guess").inner_text() == ""
+    assert page.evaluate("document.querySelector('.is-live').getBoundingClientRect().top") < 500
+    assert page.faults == []
+
+
+def test_nothing_is_fetched_before_it_is_in_view(opened, html):
+    page = opened("book/08-splitting.html")
+    fetched = """performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)
+        .filter(path => path.includes('/explore/'))"""
+    before = set(page.evaluate(fetched))
+    assert {path.split("/")[-1] for path in before} <= {"frame.js", "explore.css"}
+    page.locator("section[data-explore=robot]").scroll_into_view_if_needed()
+    page.locator("section.is-live").wait_for()
+    after = page.evaluate(fetched)
+    assert {path.split("/")[-1] for path in after} == {"frame.js", "explore.css", "robot.js"}
+    assert sum(sent(html / path.lstrip("/")) for path in before) < 10_000
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_javascript_a_still_and_a_table_remain(opened, name):
+    page = opened(f"{PAGES[name]}.html", java_script_enabled=False)
+    section = page.locator(f"section[data-explore={name}]")
+    assert section.locator(".explore-still svg").is_visible()
+    assert section.locator(".explore-note").is_visible()
+    section.locator("summary").click()
+    assert section.locator("tbody tr").count() >= 6
+    assert section.locator("tbody tr").first.is_visible()
+
+
+def test_on_paper_it_is_a_still_and_a_table(opened):
+    page = opened("book/06-particles.html", live="flock")
+    page.emulate_media(media="print")
+    section = page.locator("section[data-explore=flock]")
+    assert section.locator(".explore-still svg").is_visible()
+    assert section.locator("tbody tr").first.is_visible()
+    assert not section.locator(".explore-live").is_visible()
+    assert section.locator(":is(button, select, input, summary):visible").count() == 0
+
+
+@pytest.mark.parametrize("name", ["flock", "race"])
+def test_the_front_page_has_the_flock_and_the_race(opened, name):
+    page = opened("book/index.html", live=name, **PHONE)
+    section = page.locator(f"section[data-explore={name}]")
+    assert section.locator(".ode-lab-title").inner_text().upper().startswith("LABORATORY ")
+    assert "None" not in section.locator(".ode-lab-title").inner_text()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    assert page.faults == []
