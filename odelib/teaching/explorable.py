@@ -52,7 +52,8 @@ def explorable(
     import matplotlib.pyplot as plt
 
     with style():
-        drawing = frame(_svg.from_figure(still, prefix=f"{name}-"), name, alt)
+        # A figure of the chapter may have the same name.
+        drawing = frame(_svg.from_figure(still, prefix=f"lab-{name}-"), f"lab-{name}", alt)
         picture = png(still)
     plt.close(still)
     emit(

@@ -86,6 +86,8 @@ def test_the_copy_opens_from_a_folder(html, cdn, browser, tmp_path):
     page.evaluate("MathJax.startup.promise")
     assert page.locator("article mjx-container svg").count() >= page.locator("article .math").count() > 10
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    assert page.locator(".ode-explore .explore-still svg").is_visible()  # a folder serves no modules
+    page.goto(page.url.replace("07-parallel-block", "05-anatomy"))
     slider = page.locator(".ode-lab input[type=range]").first
     before = slider.get_attribute("aria-valuetext")
     slider.press("ArrowRight")

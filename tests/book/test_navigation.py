@@ -89,7 +89,8 @@ def test_arrow_keys_turn_the_chapters(opened, site, page_names):
     page.wait_for_url(f"{site}/{page_names[page_names.index(CHAPTER) + 1]}.html")
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(f"{site}/{CHAPTER}.html")
-    slider = page.locator(".ode-lab input[type=range]").first
+    page.locator(".ode-explore").scroll_into_view_if_needed()
+    slider = page.locator(".ode-explore input[type=range]").first
     slider.focus()
     before = slider.input_value()
     slider.press("ArrowRight")

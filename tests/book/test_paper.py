@@ -42,11 +42,11 @@ def test_an_equation_stays_with_its_number(printed):
 
 
 def test_a_laboratory_is_a_still_with_the_address_of_the_live_one(printed):
-    assert printed.locator(".ode-lab svg").first.is_visible()
-    assert printed.locator(".ode-lab input:visible, .ode-lab summary:visible").count() == 0
+    assert printed.locator(".ode-explore svg").first.is_visible()
+    assert printed.locator(".ode-explore :is(input, summary):visible").count() == 0
     address = printed.locator("p.on-paper").first
     assert address.is_visible()
-    assert address.inner_text().endswith("/book/07-parallel-block.html#lab-one-step")
+    assert address.inner_text().endswith("/book/07-parallel-block.html#lab-race")
 
 
 def test_nothing_to_click_is_printed(printed):

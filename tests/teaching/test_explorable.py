@@ -33,7 +33,7 @@ def test_page_still_and_words_are_sent(shown):
     assert bundle["text/plain"] == "Laboratory: Which *way*?. A line."
     page = bundle["text/html"]
     assert 'data-explore="race"' in page
-    assert '<title id="race-title">A line.</title>' in page
+    assert '<title id="lab-race-title">A line.</title>' in page
     assert '<th scope="col"><em>n</em></th><th scope="col">ends</th>' in page
     assert re.findall(r"<td>(.*?)</td>", page) == ["1", "at &lt;b&gt; &amp; c", "2", "there"]
     assert "http" not in page  # nothing is fetched
