@@ -16,7 +16,7 @@ from odelib.teaching.figures import FIGURE_STYLE, frame, inline, png, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EXPLORABLES = ("flock", "race", "robot")
+EXPLORABLES = ("flock", "race", "robot", "swap", "writer")
 """The modules in ``book/_static/explore`` that take over what ``explorable`` displays."""
 
 

@@ -84,8 +84,8 @@ export class Lab {
     new MutationObserver(() => this.recolour()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
     new ResizeObserver(() => this.resize()).observe(this.stage);
-    new IntersectionObserver(([entry]) => {
-      this.seen = entry.isIntersecting;
+    new IntersectionObserver((entries) => {
+      this.seen = entries.at(-1).isIntersecting; // several where the page was scrolled to and fro
       this.wake();
     }).observe(this.stage);
     addEventListener("hashchange", () => asked(this.name).lab && this.take({ ...this.defaults, ...this.parse(asked(this.name)) }));
