@@ -18,7 +18,13 @@ from playwright.sync_api import Page, sync_playwright
 SECONDS = 5
 LAPTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_scale_factor": 2}
-PLACES = {"flock": "book/06-particles", "race": "book/07-parallel-block", "robot": "book/08-splitting"}
+PLACES = {
+    "flock": "book/06-particles",
+    "race": "book/07-parallel-block",
+    "robot": "book/08-splitting",
+    "swap": "book/10-better-integrators",
+    "writer": "book/13-language",
+}
 COUNT = """seconds => new Promise(done => {
     let pictures = 0; const begin = performance.now();
     const tick = now => { pictures++;
@@ -35,6 +41,11 @@ GO_ROUND = """() => {
     };
     turn(); }"""
 
+DRAG = """() => {
+    const step = document.querySelector('#explore-swap-steps');
+    let k = 0;
+    setInterval(() => { step.value = k++ % 6; step.dispatchEvent(new Event('input')); }, 200); }"""
+
 
 def move(page: Page, name: str) -> None:
     """Set an explorable in motion, at its most expensive, for longer than is counted."""
@@ -46,6 +57,13 @@ def move(page: Page, name: str) -> None:
         page.locator("[role=application]").focus()
         page.keyboard.down("ArrowUp")
         page.keyboard.down("ArrowLeft")
+    elif name == "swap":  # the step is dragged to and fro, and each time the paths bend
+        page.get_by_role("option").first.wait_for()
+        page.evaluate(DRAG)
+    elif name == "writer":  # with the largest cache
+        page.get_by_role("combobox", name="solved by").select_option("rk4")
+        page.get_by_role("slider", name="step h").press("End")
+        page.get_by_role("button", name="Write").click()
 
 
 def main() -> None:

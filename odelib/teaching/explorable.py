@@ -65,9 +65,7 @@ def explorable(
     )
 
 
-def _page(
-    name: str, title: str, drawing: str, states: Sequence[Mapping[str, str]], settings: Mapping[str, Any]
-) -> str:
+def _page(name: str, title: str, drawing: str, states: Sequence[Mapping[str, str]], settings: Mapping[str, Any]) -> str:
     heads = "".join(f'<th scope="col">{inline(head)}</th>' for head in states[0])
     rows = "\n".join("<tr>" + "".join(f"<td>{inline(text)}</td>" for text in row.values()) + "</tr>" for row in states)
     # The only end of a script's text is its end tag, which JSON can write otherwise.

@@ -6,7 +6,13 @@ import pytest
 
 from tests.book.test_browser import sent
 
-PAGES = {"flock": "book/06-particles", "race": "book/07-parallel-block", "robot": "book/08-splitting"}
+PAGES = {
+    "flock": "book/06-particles",
+    "race": "book/07-parallel-block",
+    "robot": "book/08-splitting",
+    "swap": "book/10-better-integrators",
+    "writer": "book/13-language",
+}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -71,7 +77,8 @@ def test_everything_is_large_enough_for_a_finger_and_within_a_phone(lab):
 
 def test_the_tab_key_reaches_everything(lab):
     page, _, section = lab
-    wanted = section.locator(".explore-live :is(button, select, input, a, [tabindex='0']):visible").count()
+    focusable = ":is(button, select, input, textarea, a, [tabindex='0']):not([tabindex='-1']):visible"
+    wanted = section.locator(f".explore-live {focusable}").count()
     section.locator(".ode-lab-title").evaluate("e => { e.tabIndex = -1; e.focus(); }")
     reached = set()
     for _ in range(wanted + 1):
@@ -171,22 +178,80 @@ def test_the_robot_by_keyboard(opened):
     assert page.faults == []
 
 
+def test_the_swap_by_keyboard_says_what_its_table_says(opened):
+    page = opened("book/10-better-integrators.html", live="swap")
+    section = page.locator("section[data-explore=swap]")
+    section.locator(".explore-guess button").nth(1).press("Enter")
+    section.locator(".explore-text", has_text="In the five networks").wait_for()
+    table = [row.locator("td").all_inner_texts() for row in section.locator("tbody tr").all()]
+    (row,) = [row for row in table if row[0] == "Euler, h = 1"]
+    own, accurately, changed = row[1:]
+    assert words(section).startswith("You said about 15. Trained with Euler, h = 1, solved by RK4 with h = 1/4: ")
+    assert f"In the five networks {changed} change, and {accurately} are right instead of {own}." in words(section)
+    garment = section.get_by_role("option", selected=True)
+    garment.press("ArrowRight")
+    in_address(page, "garment", "^25$")
+    assert garment.evaluate("e => e === document.activeElement && e.ariaLabel.startsWith('Coat: ')")
+    section.get_by_role("button", name="step size 1/4").press("ArrowRight")
+    in_address(page, "steps", "^6$")
+    page.get_by_role("combobox", name="Networks trained with").select_option("euler-half")
+    section.locator(".explore-text", has_text="Trained with Euler, h = 1/2, and solved so").wait_for()
+    section.get_by_role("button", name="Reset").press("Enter")
+    assert section.locator(".explore-guess").inner_text().startswith("Guess first.")
+    assert page.faults == []
+
+
+def test_the_writer_by_keyboard(opened):
+    page = opened("book/13-language.html", live="writer")
+    section = page.locator("section[data-explore=writer]")
+    section.locator(".explore-text", has_text="nats").wait_for()
+    section.locator(".explore-guess button").nth(1).press("Enter")
+    section.locator(".explore-text", has_text="You guessed it. At the 11 letters before the change no guess").wait_for()
+    shades = "all => all.map(e => e.style.getPropertyValue('--moved') !== '')"
+    assert section.locator(".writer-shades span").evaluate_all(shades) == 11 * [False] + 21 * [True]
+    text = page.get_by_label("The text; change any letter")
+    text.press("End")
+    text.press_sequentially("€!")
+    section.locator(".explore-text", has_text="At the 32 letters before the change").wait_for()
+    assert text.input_value() == "You saw my faster wink and laugh!"
+    section.get_by_role("button", name="Write").press("Enter")
+    page.wait_for_function("document.querySelector('.writer-page textarea').value.length > 40")
+    section.get_by_role("button", name="Stop").press("Enter")
+    section.locator(".explore-text", has_text="It has written: “").wait_for()
+    page.get_by_role("combobox", name="solved by").select_option("rk4")
+    section.locator(".explore-text", has_text="By RK4 with h = 1 ").wait_for()
+    in_address(page, "rule", "^rk4$")
+    in_address(page, "text", "^You saw my faster wink and laugh!.{8}")
+    section.get_by_role("button", name="Reset").press("Enter")
+    assert text.input_value() == "You saw my master wink and laugh"
+    assert page.faults == []
+
+
 @pytest.mark.parametrize(
     ("address", "name", "says"),
     [
         ("06-particles.html#lab=flock&beta=24&masked=1&pre=1", "flock", "β = 24, pre-norm, attention, future masked"),
         ("07-parallel-block.html#lab=race&pair=A+pushes%2C+M+holds&layers=4", "race", "M holds, 4 layers, h = 0.25."),
+        (
+            "10-better-integrators.html#lab=swap&kind=rk4&rule=midpoint&steps=2",
+            "swap",
+            "h = 1, solved by midpoint with h = 1/2",
+        ),
+        (
+            "13-language.html#lab=writer&rule=rk4&steps=2&text=To+be%2C",
+            "writer",
+            "By RK4 with h = 1/2 a letter of this text",
+        ),
         ("08-splitting.html#lab=robot&drive=f1l1", "robot", "at (1.00, 0.00) and looks 57° to the left"),
         ("08-splitting.html#lab=robot&goal=half&drive=replay&replay=turn%2C+walk&steps=8", "robot", "walk, 8 times"),
         ("08-splitting.html#lab=robot&goal=nowhere&drive=f1", "robot", "Your robot"),
     ],
-    ids=["flock", "race", "drive", "replay", "unknown"],
+    ids=["flock", "race", "swap", "writer", "drive", "replay", "unknown"],
 )
 def test_an_address_brings_back_its_state(opened, address, name, says):
     page = opened(f"book/{address}")
     section = page.locator(f"section[data-explore={name}].is-live")
-    section.wait_for()
-    assert says in words(section)
+    section.locator(".explore-text", has_text=says).wait_for()
     assert section.locator(".explore-guess").inner_text() == ""
     assert page.evaluate("document.querySelector('.is-live').getBoundingClientRect().top") < 500
     assert page.faults == []
