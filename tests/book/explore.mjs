@@ -2,11 +2,12 @@
 // writes {name: result}; typed arrays come and go as lists.
 import { readFileSync } from "node:fs";
 import * as core from "../../book/_static/explore/core.js";
-import * as flock from "../../book/_static/explore/flock.js";
-import * as race from "../../book/_static/explore/race.js";
-import * as robot from "../../book/_static/explore/robot.js";
+import * as flock from "../../book/_static/explore/flock-field.js";
+import * as race from "../../book/_static/explore/race-field.js";
+import * as robot from "../../book/_static/explore/robot-moves.js";
 
-const float32 = (weights) => Object.fromEntries(Object.entries(weights).map(([name, list]) => [name, Float32Array.from(list)]));
+const float32 = (weights) =>
+  Object.fromEntries(Object.entries(weights).map(([name, list]) => [name, Float32Array.from(list)]));
 const at = (field, t, x) => {
   const out = new Float64Array(x.length);
   field(t, Float64Array.from(x), out);
@@ -50,7 +51,8 @@ const jobs = {
   },
   misses: (rules, counts) => {
     const exact = core.integrateAdaptive(curved, [0.3, -0.7], 0, 2, { rtol: 1e-13, atol: 1e-15 });
-    const miss = (rule, steps) => Math.hypot(...core.integrate(curved, [0.3, -0.7], 0, 2, { rule, steps }).map((value, k) => value - exact[k]));
+    const miss = (rule, steps) =>
+      Math.hypot(...core.integrate(curved, [0.3, -0.7], 0, 2, { rule, steps }).map((value, k) => value - exact[k]));
     return rules.map((rule) => counts.map((steps) => miss(rule, steps)));
   },
   adaptive: (rtol, atol) => {
@@ -77,10 +79,24 @@ const jobs = {
       return { x: [...solve.x], places, energy: flock.energy(solve.x, options.beta, options.dim) };
     });
   },
-  pairs: () => Object.fromEntries(Object.entries(race.PAIRS).map(([name, pair]) => [name, pair.map((values, k) => [[0.3, -1.2], [1.7, 0.4]].map((x) => at(race.affine(values, "am"[k]), 0, x)))])),
+  pairs: () =>
+    Object.fromEntries(
+      Object.entries(race.PAIRS).map(([name, pair]) => [
+        name,
+        pair.map((values, k) =>
+          [
+            [0.3, -1.2],
+            [1.7, 0.4],
+          ].map((x) => at(race.affine(values, "am"[k]), 0, x)),
+        ),
+      ]),
+    ),
   race: (pair, start, layers, depth) => race.race(...race.PAIRS[pair], start, layers, depth).misses,
   robot: (drive) => robot.stops(robot.parse(drive)),
-  orders: (counts) => Object.fromEntries(Object.keys(robot.ORDERS).map((order) => [order, counts.map((n) => robot.stops(robot.around(order, n)).at(-1))])),
+  orders: (counts) =>
+    Object.fromEntries(
+      Object.keys(robot.ORDERS).map((order) => [order, counts.map((n) => robot.stops(robot.around(order, n)).at(-1))]),
+    ),
   brackets: (h) => [robot.bracket(h), robot.mended(h)].map((moves) => robot.stops(moves).at(-1)),
   written: (drive) => robot.write(robot.parse(drive)),
 };

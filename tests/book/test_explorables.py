@@ -266,7 +266,8 @@ def test_nothing_is_fetched_before_it_is_in_view(opened, html):
     page.locator("section[data-explore=robot]").scroll_into_view_if_needed()
     page.locator("section.is-live").wait_for()
     after = page.evaluate(fetched)
-    assert {path.split("/")[-1] for path in after} == {"frame.js", "explore.css", "robot.js"}
+    files = {"frame.js", "explore.css", "robot.js", "robot-moves.js", "chart.js"}
+    assert {path.split("/")[-1] for path in after} == files
     assert sum(sent(html / path.lstrip("/")) for path in before) < 10_000
 
 

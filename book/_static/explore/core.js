@@ -17,8 +17,14 @@ export function linear(x, weight, bias, out, rows, depth, width) {
     let j = 0;
     // Four outputs at a time: each number of x is read once for the four, and their sums do not wait for each other.
     for (; j + 4 <= width; j += 4) {
-      let p = j * depth, q = p + depth, r = q + depth, s = r + depth;
-      let a = 0, b = 0, c = 0, d = 0;
+      let p = j * depth,
+        q = p + depth,
+        r = q + depth,
+        s = r + depth;
+      let a = 0,
+        b = 0,
+        c = 0,
+        d = 0;
       for (let k = from; k < from + depth; k++) {
         const entry = x[k];
         a += entry * weight[p++];
@@ -51,7 +57,8 @@ export function layerNorm(x, gain, shift, eps, out, rows, width) {
     let variance = 0;
     for (let k = 0; k < width; k++) variance += (x[from + k] - mean) ** 2;
     const scale = 1 / Math.sqrt(variance / width + eps);
-    for (let k = 0; k < width; k++) out[from + k] = (x[from + k] - mean) * scale * (gain ? gain[k] : 1) + (shift ? shift[k] : 0);
+    for (let k = 0; k < width; k++)
+      out[from + k] = (x[from + k] - mean) * scale * (gain ? gain[k] : 1) + (shift ? shift[k] : 0);
   }
   return out;
 }
@@ -259,7 +266,8 @@ function rungeKutta(tableau, field, length) {
     }
   };
   const step = (t, h, x) => {
-    for (let i = 0; i < a.length; i++) if (used[i]) field(t + c[i] * h, i === 0 ? x : (reach(x, h, a[i], at), at), stages[i]);
+    for (let i = 0; i < a.length; i++)
+      if (used[i]) field(t + c[i] * h, i === 0 ? x : (reach(x, h, a[i], at), at), stages[i]);
     reach(x, h, b, x);
   };
   return Object.assign(step, { stages, reach });
@@ -276,8 +284,12 @@ function rungeKutta(tableau, field, length) {
 export function stepper(rule, field, length) {
   const [, scheme, substep = "euler"] = /^([\w-]+?)(?:\((\w+)\))?$/.exec(rule) ?? [];
   if (scheme in TABLEAUS) return rungeKutta(TABLEAUS[scheme], field, length);
-  if (!(scheme in SPLITTINGS) || !(substep in TABLEAUS)) throw new Error(`there is no step rule ${rule}: take one of ${[...Object.keys(TABLEAUS), ...Object.keys(SPLITTINGS)].join(", ")}`);
-  if (!field.terms) throw new Error(`${rule} follows the terms of a field one after the other: make the field with sum(A, M)`);
+  if (!(scheme in SPLITTINGS) || !(substep in TABLEAUS))
+    throw new Error(
+      `there is no step rule ${rule}: take one of ${[...Object.keys(TABLEAUS), ...Object.keys(SPLITTINGS)].join(", ")}`,
+    );
+  if (!field.terms)
+    throw new Error(`${rule} follows the terms of a field one after the other: make the field with sum(A, M)`);
   const steps = field.terms.map((term) => rungeKutta(TABLEAUS[substep], term, length));
   const moves = SPLITTINGS[scheme](field.terms);
   return (t, h, x) => {
@@ -326,7 +338,8 @@ export class Adaptive {
   measure(vector, other = this.x) {
     const { rtol, atol } = this.tolerance;
     let sum = 0;
-    for (let k = 0; k < vector.length; k++) sum += (vector[k] / (atol + rtol * Math.max(Math.abs(this.x[k]), Math.abs(other[k])))) ** 2;
+    for (let k = 0; k < vector.length; k++)
+      sum += (vector[k] / (atol + rtol * Math.max(Math.abs(this.x[k]), Math.abs(other[k])))) ** 2;
     return Math.sqrt(sum / vector.length);
   }
 
@@ -367,7 +380,8 @@ export class Adaptive {
       if (!(size <= 1)) {
         this.rejected++;
         this.size = Math.abs(h) * Math.min(factor, 1);
-        if (!(Math.abs(h) > 1e-14 * Math.max(1, Math.abs(this.t)))) throw new Error(`the step became too small at t = ${this.t}: look at the field there`);
+        if (!(Math.abs(h) > 1e-14 * Math.max(1, Math.abs(this.t))))
+          throw new Error(`the step became too small at t = ${this.t}: look at the field there`);
         continue;
       }
       this.accepted++;

@@ -3,7 +3,7 @@
 // mount(lab); what it may use of `lab` is the class below. Without all this a page keeps the still picture.
 
 const HERE = import.meta.url;
-const LOOKS = { parallel: "--c1", usual: "--c2", rk4: "--c3", attention: "--c4", mlp: "--c5" }; // as in every figure
+export const LOOKS = { parallel: "--c1", usual: "--c2", rk4: "--c3", attention: "--c4", mlp: "--c5" }; // as in every figure
 
 /** An element with attributes, listeners (names that begin with "on") and children. */
 export function make(tag, attributes = {}, ...children) {
@@ -88,7 +88,10 @@ export class Lab {
       this.seen = entries.at(-1).isIntersecting; // several where the page was scrolled to and fro
       this.wake();
     }).observe(this.stage);
-    addEventListener("hashchange", () => asked(this.name).lab && this.take({ ...this.defaults, ...this.parse(asked(this.name)) }));
+    addEventListener(
+      "hashchange",
+      () => asked(this.name).lab && this.take({ ...this.defaults, ...this.parse(asked(this.name)) }),
+    );
   }
 
   // ---- state, and the address that holds it
@@ -107,7 +110,8 @@ export class Lab {
       const numbers = given[name].split(",").map(Number);
       const wanted = Array.isArray(value) ? value.length : 1;
       if (typeof value === "string") read[name] = given[name];
-      else if (numbers.length === wanted && numbers.every(Number.isFinite)) read[name] = Array.isArray(value) ? numbers : numbers[0];
+      else if (numbers.length === wanted && numbers.every(Number.isFinite))
+        read[name] = Array.isArray(value) ? numbers : numbers[0];
     }
     return read;
   }
@@ -165,7 +169,11 @@ export class Lab {
 
   /** A box that is ticked where the state is 1. */
   toggle(name, label, { into = this.panel } = {}) {
-    const input = make("input", { type: "checkbox", autocomplete: "off", onchange: () => this.set(name, +input.checked) });
+    const input = make("input", {
+      type: "checkbox",
+      autocomplete: "off",
+      onchange: () => this.set(name, +input.checked),
+    });
     this.controls[name] = () => (input.checked = Boolean(this.state[name]));
     into.append(make("label", { class: "explore-toggle" }, input, ` ${label}`));
     this.controls[name]();
@@ -196,11 +204,15 @@ export class Lab {
     const done = (index) => {
       this.guesses.replaceChildren();
       answer(index);
-      (this.stage.querySelector("button, canvas[tabindex]") ?? this.panel.querySelector("input, button, select"))?.focus({ preventScroll: true });
+      (
+        this.stage.querySelector("button, canvas[tabindex]") ?? this.panel.querySelector("input, button, select")
+      )?.focus({ preventScroll: true });
     };
     const choices = options.map((option, i) => make("button", { type: "button", onclick: () => done(i) }, option));
     const skip = make("button", { type: "button", class: "explore-quiet", onclick: () => done(null) }, "Just show me");
-    this.guesses.replaceChildren(make("div", { role: "group", "aria-labelledby": heading.id }, heading, ...choices, skip));
+    this.guesses.replaceChildren(
+      make("div", { role: "group", "aria-labelledby": heading.id }, heading, ...choices, skip),
+    );
   }
 
   /**
@@ -313,14 +325,21 @@ export class Lab {
    */
   handle({ box, label, at, move, looks = "dot", colour = "ink", key = null }) {
     const mark = make("span", { class: `explore-mark ${looks}` });
-    const button = make("button", { type: "button", class: "explore-handle", "aria-roledescription": "movable point" }, mark);
+    const button = make(
+      "button",
+      { type: "button", class: "explore-handle", "aria-roledescription": "movable point" },
+      mark,
+    );
     let grabbed = null;
     button.addEventListener("pointerdown", (event) => {
       const place = at();
       grabbed = [place[0] - event.clientX, place[1] - event.clientY];
       button.setPointerCapture(event.pointerId);
     });
-    button.addEventListener("pointermove", (event) => grabbed && move(event.clientX + grabbed[0], event.clientY + grabbed[1]));
+    button.addEventListener(
+      "pointermove",
+      (event) => grabbed && move(event.clientX + grabbed[0], event.clientY + grabbed[1]),
+    );
     for (const end of ["pointerup", "pointercancel"]) button.addEventListener(end, () => (grabbed = null));
     button.addEventListener("keydown", (event) => {
       const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];

@@ -1,76 +1,9 @@
 // The race of steps: a parallel layer, a usual layer and RK4 follow one equation in the plane, whose two terms are drawn
 // by hand, and chapter 7's fields are where it begins.
-import { integrate, integrateAdaptive, sum } from "./core.js";
-import { disc, format, line } from "./frame.js";
-
-// ---- the mathematics --------------------------------------------------------------------------------------------
-
-/** Three places at which each term is drawn as an arrow. What it is there says what it is everywhere, if it is affine. */
-export const ANCHORS = {
-  a: [[-1.5, -0.3], [1.2, -1.1], [-0.4, 1.3]],
-  m: [[-1.5, 0.8], [1.3, 1.5], [-0.2, -0.7]],
-};
-
-/** The affine field b + S x that has the values v_1, v_2, v_3, a flat array, at the three anchors of "a" or "m". */
-export function affine(v, term) {
-  const [[x1, y1], [x2, y2], [x3, y3]] = ANCHORS[term];
-  const area = (x2 - x1) * (y3 - y1) - (x3 - x1) * (y2 - y1);
-  return (t, x, out) => {
-    const second = ((x[0] - x1) * (y3 - y1) - (x3 - x1) * (x[1] - y1)) / area;
-    const third = ((x2 - x1) * (x[1] - y1) - (x[0] - x1) * (y2 - y1)) / area;
-    const first = 1 - second - third;
-    out[0] = first * v[0] + second * v[2] + third * v[4];
-    out[1] = first * v[1] + second * v[3] + third * v[5];
-  };
-}
-
-const turn = (x, y) => [-0.9 * y, 0.9 * x];
-const pull = (x, y) => [-0.4 - 0.5 * y, 0.2 - 0.5 * y];
-const push = () => [-0.2, 0.8];
-const hold = (x, y) => [0.9 * (1 - x), 0.9 * (-0.4 - y)];
-const sideways = (x) => [-0.9 * x, 0];
-const upwards = (x, y) => [0, 1.4 - 0.8 * y];
-const pair = (a, m) => [ANCHORS.a.flatMap(([x, y]) => a(x, y)), ANCHORS.m.flatMap(([x, y]) => m(x, y))];
-
-/** The pairs (A, M) of the chapter, each term as what it is at its anchors. */
-export const PAIRS = {
-  "A turns, M pulls": pair(turn, pull),
-  "A pulls, M turns": pair(pull, turn),
-  "A pushes, M holds": pair(push, hold),
-  "A and M do not meet": pair(sideways, upwards),
-};
-
-export const RUNNERS = [["parallel", "euler"], ["usual", "lie-trotter"], ["rk4", "rk4"]];
-
-/** Where the exact solution and the runners are at the end, and how far the runners are from it. */
-export function race(a, m, start, layers, depth) {
-  const field = sum(affine(a, "a"), affine(m, "m"));
-  const exact = integrateAdaptive(field, start, 0, depth, { rtol: 1e-12, atol: 1e-14 });
-  const ends = RUNNERS.map(([, rule]) => integrate(field, start, 0, depth, { rule, steps: layers }));
-  return { exact, ends, misses: ends.map(([x, y]) => Math.hypot(x - exact[0], y - exact[1])) };
-}
-
-/** The ways that they go, as pairs (time, place): a usual layer goes along A for half of its time, and then along M. */
-function ways(a, m, start, layers, depth) {
-  const [A, M] = [affine(a, "a"), affine(m, "m")];
-  const field = sum(A, M);
-  const way = (rule, steps) => {
-    const path = [];
-    integrate(field, start, 0, depth, { rule, steps, each: (t, x) => path.push([t, x[0], x[1]]) });
-    return path;
-  };
-  const corners = [];
-  const slope = new Float64Array(2);
-  const h = depth / layers;
-  for (const [t, x, y] of way("lie-trotter", layers)) {
-    corners.push([t, x, y]);
-    A(t, [x, y], slope);
-    if (corners.length < 2 * layers) corners.push([t + h / 2, x + h * slope[0], y + h * slope[1]]);
-  }
-  return { exact: way("rk4", 96), parallel: way("euler", layers), usual: corners, rk4: way("rk4", layers) };
-}
-
-// ---- the explorable ---------------------------------------------------------------------------------------------
+import { chart, curve, empty } from "./chart.js";
+import { sum } from "./core.js";
+import { LOOKS, disc, format, make } from "./frame.js";
+import { ANCHORS, PAIRS, RUNNERS, affine, race, ways } from "./race-field.js";
 
 const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 const NAMES = { parallel: "parallel layer", usual: "usual layer", rk4: "RK4" };
@@ -87,7 +20,11 @@ export function mount(lab) {
   const size = () => `h = ${+(lab.state.depth / lab.state.layers).toFixed(3)}`; // of a layer
   lab.slider("layers", "layers", { values: LENGTHS, text: (n) => `${n}, ${size()}` });
   lab.slider("depth", "depth", { values: [1, 2, 3], text: String });
-  lab.choice("pair", "the two terms", [first, ...others, OWN].map((name) => [name, name]));
+  lab.choice(
+    "pair",
+    "the two terms",
+    [first, ...others, OWN].map((name) => [name, name]),
+  );
 
   // The arrows of a pair follow from its name, in the address too.
   lab.implied = () => (lab.state.pair === OWN ? [] : ["a", "m"]);
@@ -108,11 +45,23 @@ export function mount(lab) {
   function describe(patient = false) {
     const { layers, pair } = lab.state;
     const many = `${layers} ${layers === 1 ? "layer" : "layers"}, ${size()}`;
-    if (!shown) return lab.say(`${pair}. The start is at (${format(lab.state.start[0])}, ${format(lab.state.start[1])}), with ${many}.`, patient);
+    if (!shown)
+      return lab.say(
+        `${pair}. The start is at (${format(lab.state.start[0])}, ${format(lab.state.start[1])}), with ${many}.`,
+        patient,
+      );
     const [parallel, usual, rk4] = results.misses;
-    const nearer = Math.abs(parallel - usual) < 1e-9 ? "The two layers end in the same place" : `The ${usual < parallel ? "usual" : "parallel"} layer ends nearer to the exact solution`;
-    const hits = guesses ? ` Your marks were off by ${[...RUNNERS.slice(0, 2).map(([name], i) => `${format(distance(guesses[i], results.ends[i]))} (${NAMES[name]})`), `${format(distance(guesses[2], results.exact))} (exact)`].join(", ")}.` : "";
-    lab.say(`${pair}, ${many}. ${nearer}: the usual one ends ${format(usual)} from it, the parallel one ${format(parallel)}, RK4 ${format(rk4)}.${hits}${slopes()}`, patient);
+    const nearer =
+      Math.abs(parallel - usual) < 1e-9
+        ? "The two layers end in the same place"
+        : `The ${usual < parallel ? "usual" : "parallel"} layer ends nearer to the exact solution`;
+    const hits = guesses
+      ? ` Your marks were off by ${[...RUNNERS.slice(0, 2).map(([name], i) => `${format(distance(guesses[i], results.ends[i]))} (${NAMES[name]})`), `${format(distance(guesses[2], results.exact))} (exact)`].join(", ")}.`
+      : "";
+    lab.say(
+      `${pair}, ${many}. ${nearer}: the usual one ends ${format(usual)} from it, the parallel one ${format(parallel)}, RK4 ${format(rk4)}.${hits}${slopes()}`,
+      patient,
+    );
   }
 
   /** By what the misses fall from half of the longest race so far to the longest. */
@@ -132,7 +81,11 @@ export function mount(lab) {
     compute();
     describe();
     lab.run(null);
-    lab.ask(`Where will each be at the end? Drag the marks: the circle for the parallel layer, the square for the usual one, the ring for the exact solution.`, ["These are my guesses"], (index) => reveal(index === null));
+    lab.ask(
+      `Where will each be at the end? Drag the marks: the circle for the parallel layer, the square for the usual one, the ring for the exact solution.`,
+      ["These are my guesses"],
+      (index) => reveal(index === null),
+    );
     lab.redraw();
   }
 
@@ -170,7 +123,8 @@ export function mount(lab) {
 
   // ---- the picture
 
-  let scale = 1, height = 1;
+  let scale = 1,
+    height = 1;
   const pixel = ([x, y]) => [(x - SPAN.left) * scale, height - (y - SPAN.low) * scale];
   const point = (x, y) => [x / scale + SPAN.left, (height - y) / scale + SPAN.low];
   const tip = (term, k) => [0, 1].map((c) => ANCHORS[term][k][c] + ARROW * lab.state[term][2 * k + c]);
@@ -208,7 +162,10 @@ export function mount(lab) {
     c.lineWidth = 2.5;
     c.font = `italic 15px ${lab.font}`;
     c.textAlign = "center";
-    for (const [term, name, letter] of [["a", "attention", "A"], ["m", "mlp", "M"]]) {
+    for (const [term, name, letter] of [
+      ["a", "attention", "A"],
+      ["m", "mlp", "M"],
+    ]) {
       c.strokeStyle = c.fillStyle = lab.colour(name);
       for (let k = 0; k < 3; k++) {
         arrow(c, ANCHORS[term][k], tip(term, k));
@@ -224,7 +181,12 @@ export function mount(lab) {
 
   function paintRunners(c) {
     const reached = gone * lab.state.depth;
-    const looks = [["exact", "ink", []], ["rk4", "rk4", []], ["parallel", "parallel", [7, 4]], ["usual", "usual", [8, 3, 2, 3]]];
+    const looks = [
+      ["exact", "ink", []],
+      ["rk4", "rk4", []],
+      ["parallel", "parallel", [7, 4]],
+      ["usual", "usual", [8, 3, 2, 3]],
+    ];
     for (const [name, colour, dash] of looks) {
       const path = results.ways[name];
       c.strokeStyle = c.fillStyle = lab.colour(colour);
@@ -253,78 +215,78 @@ export function mount(lab) {
   }
 
   function paintMisses(c, width, tall) {
-    const [left, right, top, low] = [44, width - 12, 26, tall - 36];
-    const across = (n) => left + ((right - left) * Math.log2(n)) / 6;
-    const up = (miss) => top + ((low - top) * (1 - Math.log10(Math.min(Math.max(miss, 1e-8), 10)))) / 9;
-    c.font = `13px ${lab.font}`;
-    c.fillStyle = c.strokeStyle = lab.colour("ink");
-    c.lineWidth = 1;
-    c.textAlign = "left";
-    c.fillText("distance from the exact solution", 2, 14);
-    for (let power = -8; power <= 0; power += 2) {
-      c.globalAlpha = 0.15;
-      line(c, left, up(10 ** power), right, up(10 ** power));
-      c.globalAlpha = 1;
-      c.textAlign = "right";
-      c.fillText(power ? `10⁻${"⁰¹²³⁴⁵⁶⁷⁸"[-power]}` : "1", left - 6, up(10 ** power) + 4);
-    }
-    c.textAlign = "center";
-    for (let n = 1; n <= 64; n *= 2) {
-      c.globalAlpha = 0.15;
-      line(c, across(n), top, across(n), low);
-      c.globalAlpha = 1;
-      c.fillText(n, across(n), low + 16);
-    }
-    c.fillText("layers", (left + right) / 2, low + 32);
+    const edges = { left: 44, right: width - 12, top: 26, low: tall - 36 };
+    const x = {
+      from: 1,
+      to: 64,
+      log: true,
+      marks: [1, 2, 4, 8, 16, 32, 64].map((n) => [n, String(n)]),
+      label: "layers",
+    };
+    const y = {
+      from: 1e-8,
+      to: 10,
+      log: true,
+      marks: [
+        [1, "1"],
+        [1e-2, "10⁻²"],
+        [1e-4, "10⁻⁴"],
+        [1e-6, "10⁻⁶"],
+        [1e-8, "10⁻⁸"],
+      ],
+    };
+    const { across, up } = chart(c, lab, edges, "distance from the exact solution", x, y);
     const lengths = [...misses.keys()].sort((p, q) => p - q);
+    if (!lengths.length) empty(c, lab, edges, "fills as you race");
     RUNNERS.forEach(([name], i) => {
-      c.strokeStyle = c.fillStyle = lab.colour(name);
+      const points = lengths.map((n) => [across(n), up(misses.get(n)[i])]);
       c.globalAlpha = 0.5;
-      c.lineWidth = 2;
-      c.beginPath();
-      for (const n of lengths) c.lineTo(across(n), up(misses.get(n)[i]));
-      c.stroke();
+      curve(c, lab, points, name);
       c.globalAlpha = 1;
-      for (const n of lengths) mark(c, name, [across(n), up(misses.get(n)[i])], n === lab.state.layers ? 7 : 5);
+      points.forEach((point, k) => mark(c, name, point, lengths[k] === lab.state.layers ? 7 : 5));
     });
-    if (!lengths.length) {
-      c.fillStyle = lab.colour("ink");
-      c.fillText("fills as you race", (left + right) / 2, (top + low) / 2);
-    }
   }
 
-  const { box } = lab.canvas("A plane with arrows of the two terms at three places and, after a race, the paths of the parallel layer, the usual layer, RK4 and the exact solution.", (width) => (width * (SPAN.high - SPAN.low)) / (SPAN.right - SPAN.left), paintPlane);
-  lab.canvas("The distances from the exact solution against the number of layers, both on logarithmic axes.", (width) => Math.min(Math.max(0.75 * width, 260), 330), paintMisses);
-  legend();
-
-  function legend() {
-    const looks = { parallel: "● parallel layer", usual: "■ usual layer", rk4: "▲ RK4" };
-    const list = document.createElement("p");
-    list.className = "explore-legend";
-    for (const [name, text] of Object.entries(looks)) {
-      const item = document.createElement("span");
-      const sign = document.createElement("span");
-      sign.setAttribute("aria-hidden", "true");
-      sign.style.color = `var(${{ parallel: "--c1", usual: "--c2", rk4: "--c3" }[name]})`;
-      sign.textContent = text[0];
-      item.append(sign, text.slice(1));
-      list.append(item);
-    }
-    lab.stage.after(list);
-  }
+  const { box } = lab.canvas(
+    "A plane with arrows of the two terms at three places and, after a race, the paths of the parallel layer, the usual layer, RK4 and the exact solution.",
+    (width) => (width * (SPAN.high - SPAN.low)) / (SPAN.right - SPAN.left),
+    paintPlane,
+  );
+  lab.canvas(
+    "The distances from the exact solution against the number of layers, both on logarithmic axes.",
+    (width) => Math.min(Math.max(0.75 * width, 260), 330),
+    paintMisses,
+  );
+  const legend = Object.entries({ parallel: "● parallel layer", usual: "■ usual layer", rk4: "▲ RK4" }).map(
+    ([name, text]) =>
+      make(
+        "span",
+        {},
+        make("span", { "aria-hidden": "true", style: `color: var(${LOOKS[name]})` }, text[0]),
+        text.slice(1),
+      ),
+  );
+  lab.stage.after(make("p", { class: "explore-legend" }, ...legend));
 
   // ---- hands and keys
 
-  const inside = (x, y) => [Math.min(Math.max(x, SPAN.left + 0.1), SPAN.right - 0.1), Math.min(Math.max(y, SPAN.low + 0.1), SPAN.high - 0.1)];
+  const inside = (x, y) => [
+    Math.min(Math.max(x, SPAN.left + 0.1), SPAN.right - 0.1),
+    Math.min(Math.max(y, SPAN.low + 0.1), SPAN.high - 0.1),
+  ];
   const words = ([x, y]) => `at (${format(x)}, ${format(y)})`;
 
-  for (const [term, name, letter] of [["a", "attention", "A"], ["m", "mlp", "M"]])
+  for (const [term, name, letter] of [
+    ["a", "attention", "A"],
+    ["m", "mlp", "M"],
+  ])
     for (let k = 0; k < 3; k++)
       lab.handle({
         box,
         looks: "tip",
         colour: name,
-        label: () => `Arrow ${k + 1} of ${letter}, from (${ANCHORS[term][k].map((x) => format(x)).join(", ")}): ${words(lab.state[term].slice(2 * k, 2 * k + 2)).replace("at ", "")}. Arrow keys change it`,
+        label: () =>
+          `Arrow ${k + 1} of ${letter}, from (${ANCHORS[term][k].map((x) => format(x)).join(", ")}): ${words(lab.state[term].slice(2 * k, 2 * k + 2)).replace("at ", "")}. Arrow keys change it`,
         at: () => pixel(tip(term, k)),
         move: (px, py) => {
           const [x, y] = inside(...point(px, py));
@@ -342,7 +304,11 @@ export function mount(lab) {
     at: () => pixel(lab.state.start),
     move: (x, y) => lab.set("start", inside(...point(x, y))),
   });
-  [["the parallel layer", "circle", "parallel"], ["the usual layer", "square", "usual"], ["the exact solution", "ring", "ink"]].forEach(([name, looks, colour], k) =>
+  [
+    ["the parallel layer", "circle", "parallel"],
+    ["the usual layer", "square", "usual"],
+    ["the exact solution", "ring", "ink"],
+  ].forEach(([name, looks, colour], k) =>
     lab.handle({
       box,
       looks,
@@ -366,7 +332,13 @@ const distance = ([x, y], [p, q]) => Math.hypot(x - p, y - q);
 function mark(c, name, [x, y], r) {
   c.beginPath();
   if (name === "usual") c.rect(x - r, y - r, 2 * r, 2 * r);
-  else if (name === "rk4") for (const [p, q] of [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]]) c.lineTo(x + r * p, y + r * q);
+  else if (name === "rk4")
+    for (const [p, q] of [
+      [0, -1.2],
+      [1.1, 0.9],
+      [-1.1, 0.9],
+    ])
+      c.lineTo(x + r * p, y + r * q);
   else c.arc(x, y, r, 0, 2 * Math.PI);
   c.fill();
 }

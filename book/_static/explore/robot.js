@@ -1,60 +1,7 @@
-// The robot of chapter 8: two buttons, walk and turn, held for a time, forwards or back. It is parked by hand here, and
-// the moves of the splittings are replayed.
+// The robot of chapter 8 is parked by hand here, and the moves of the splittings are replayed.
+import { chart, curve, empty } from "./chart.js";
 import { disc, format, line, make } from "./frame.js";
-
-// ---- the mathematics of the chapter -----------------------------------------------------------------------------
-
-/** What each button adds to the speed ahead and to the speed of turning left. */
-const BUTTONS = { f: [1, 0], b: [-1, 0], l: [0, 1], r: [0, -1] };
-
-/** The state (east, north, heading) after some buttons were held together for h seconds: along a line or a circle. */
-export function press([x, y, angle], buttons, h) {
-  let [speed, turn] = [0, 0];
-  for (const button of buttons) [speed, turn] = [speed + BUTTONS[button][0], turn + BUTTONS[button][1]];
-  const end = angle + h * turn;
-  if (turn === 0) return [x + h * speed * Math.cos(angle), y + h * speed * Math.sin(angle), end];
-  const radius = speed / turn;
-  return [x + radius * (Math.sin(end) - Math.sin(angle)), y + radius * (Math.cos(angle) - Math.cos(end)), end];
-}
-
-/** A drive as text, such as "f0.5l0.5": buttons, and how long they are held. */
-export const parse = (drive) =>
-  [...drive.slice(0, 4000).matchAll(/([fblr]{1,4})(\d+\.?\d*)/g)].map(([, buttons, time]) => [buttons, Math.min(Number(time), 60)]);
-export const write = (moves) => moves.map(([buttons, time]) => buttons + +time.toFixed(4)).join("");
-
-/** All states of a drive, from the start at (0, 0, 0) on. */
-export function stops(moves) {
-  const states = [[0, 0, 0]];
-  for (const [buttons, time] of moves) states.push(press(states.at(-1), buttons, time));
-  return states;
-}
-
-/** The four moves whose sum is nothing, and whose outcome is h^2 times the commutator; and Strang's form of them. */
-export const bracket = (h) => [["f", h], ["l", h], ["b", h], ["r", h]];
-export const mended = (h) => [["r", h / 2], ["f", h], ["l", h], ["b", h], ["r", h / 2]];
-
-/** The chapter's orders for half a circle, each for one step: parts of it for which a button is held. */
-export const ORDERS = {
-  "walk, turn": [["f", 1], ["l", 1]],
-  "turn, walk": [["l", 1], ["f", 1]],
-  "½ turn, walk, ½ turn": [["l", 0.5], ["f", 1], ["l", 0.5]],
-  "½ walk, turn, ½ walk": [["f", 0.5], ["l", 1], ["f", 0.5]],
-};
-
-/** The moves of an order in n steps around half a circle; the same button twice in a row is one move. */
-export function around(order, n) {
-  const moves = [];
-  for (let k = 0; k < n; k++)
-    for (const [button, part] of ORDERS[order])
-      if (moves.at(-1)?.[0] === button) moves.at(-1)[1] += (part * Math.PI) / n;
-      else moves.push([button, (part * Math.PI) / n]);
-  return moves;
-}
-
-/** How far a state is from another, all three numbers counted. */
-export const miss = (state, goal) => Math.hypot(...state.map((value, k) => value - goal[k]));
-
-// ---- the explorable ---------------------------------------------------------------------------------------------
+import { ORDERS, around, bracket, mended, miss, parse, press, stops, write } from "./robot-moves.js";
 
 const ASIDE = 0.5;
 const GOALS = {
@@ -63,7 +10,10 @@ const GOALS = {
 };
 const SIDE = Math.sqrt(ASIDE); // the size of the bracket's moves that ask for that much
 const REPLAYS = {
-  park: { "walk, turn, walk back, turn back": () => bracket(SIDE), "the same, half of the last turn made first": () => mended(SIDE) },
+  park: {
+    "walk, turn, walk back, turn back": () => bracket(SIDE),
+    "the same, half of the last turn made first": () => mended(SIDE),
+  },
   half: Object.fromEntries(Object.keys(ORDERS).map((order) => [order, (n) => around(order, n)])),
 };
 const STEPS = [1, 2, 3, 4, 6, 8, 12, 16, 24];
@@ -82,17 +32,30 @@ export function mount(lab) {
   lab.begin({ goal: "park", drive: "", replay: "", steps: 4 });
   const pad = make("div", { class: "explore-pad", role: "group", "aria-label": "Drive" });
   lab.panel.append(pad);
-  for (const [button, label] of [["f", "▲ Walk"], ["l", "◀ Turn left"], ["r", "Turn right ▶"], ["b", "▼ Back"]]) {
-    const element = lab.button(label, (event) => event.detail === 0 && tap(button, 0.1), { into: pad, class: `explore-${button}` });
+  for (const [button, label] of [
+    ["f", "▲ Walk"],
+    ["l", "◀ Turn left"],
+    ["r", "Turn right ▶"],
+    ["b", "▼ Back"],
+  ]) {
+    const element = lab.button(label, (event) => event.detail === 0 && tap(button, 0.1), {
+      into: pad,
+      class: `explore-${button}`,
+    });
     element.addEventListener("pointerdown", (event) => {
       element.setPointerCapture(event.pointerId);
       hold(button);
     });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) element.addEventListener(end, () => release(button));
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
+      element.addEventListener(end, () => release(button));
     element.addEventListener("contextmenu", (event) => event.preventDefault());
   }
   lab.button("Back to the start", () => (again(), done()));
-  lab.choice("goal", "goal", Object.entries(GOALS).map(([name, { words }]) => [name, words]));
+  lab.choice(
+    "goal",
+    "goal",
+    Object.entries(GOALS).map(([name, { words }]) => [name, words]),
+  );
   const replays = make("select", { autocomplete: "off", onchange: () => lab.set("replay", replays.value) });
   lab.panel.append(make("label", { class: "explore-choice" }, "moves ", replays));
   lab.button("Replay", () => replay());
@@ -164,7 +127,7 @@ export function mount(lab) {
     if (lab.calm) [moves, queue] = [queue, []];
     if (!queue.length) return done();
     lab.run((seconds) => {
-      for (let left = 2 * seconds; left > 0 && queue.length; ) {
+      for (let left = 2 * seconds; left > 0 && queue.length;) {
         const time = Math.min(left, queue[0][1]);
         drive(queue[0][0], time);
         left -= time;
@@ -193,19 +156,32 @@ export function mount(lab) {
     const degrees = Math.round((angle * 180) / Math.PI);
     return degrees ? `${Math.abs(degrees)}° to the ${degrees > 0 ? "left" : "right"} of east` : "east";
   };
-  const fixed = (value) => value.toFixed(2).replace("-", "−").replace(/^−(0\.00)$/, "$1");
+  const fixed = (value) =>
+    value
+      .toFixed(2)
+      .replace("-", "−")
+      .replace(/^−(0\.00)$/, "$1");
 
   function describe(patient = false) {
     if (answer) return lab.say(answer);
     const [x, y, angle] = now();
     const off = miss([x, y, angle], goal().at);
     const there = Math.hypot(x - goal().at[0], y - goal().at[1]) < NEAR && Math.abs(angle - goal().at[2]) < NEAR;
-    const who = replayed ? `Replayed: ${replayed}${lab.state.goal === "half" ? `, ${lab.state.steps} times` : ""}. The robot` : "Your robot";
+    const who = replayed
+      ? `Replayed: ${replayed}${lab.state.goal === "half" ? `, ${lab.state.steps} times` : ""}. The robot`
+      : "Your robot";
     const where = `${who} is at (${fixed(x)}, ${fixed(y)}) and looks ${heading(angle)}`;
-    if (!moves.length) return lab.say(`Goal: ${goal().words}. The robot stands at (0, 0) and looks east. Hold a button, or the arrow keys when the picture has the focus; two at once go, too.`, patient);
+    if (!moves.length)
+      return lab.say(
+        `Goal: ${goal().words}. The robot stands at (0, 0) and looks east. Hold a button, or the arrow keys when the picture has the focus; two at once go, too.`,
+        patient,
+      );
     const count = `${moves.length} ${moves.length === 1 ? "move" : "moves"}, ${fixed(seconds(moves))} s of buttons`;
     const judged = there ? `There, in ${count}.` : `It is ${format(off)} from the goal, after ${count}.`;
-    const best = lab.state.goal === "park" && there && !replayed ? ` The bracket with half of its last turn made first takes ${fixed(seconds(mended(SIDE)))} s.` : "";
+    const best =
+      lab.state.goal === "park" && there && !replayed
+        ? ` The bracket with half of its last turn made first takes ${fixed(seconds(mended(SIDE)))} s.`
+        : "";
     lab.say(`${where}. ${judged}${best}${replayed ? halves() : ""}`, patient);
   }
 
@@ -237,7 +213,9 @@ export function mount(lab) {
 
   // ---- the picture
 
-  let view = GOALS.park.view, scale = 1, tall = 1;
+  let view = GOALS.park.view,
+    scale = 1,
+    tall = 1;
   const pixel = ([x, y]) => [(x - view[0]) * scale, tall - (y - view[2]) * scale];
 
   function paintRobot(c, [x, y, angle], colour, dashed) {
@@ -258,7 +236,13 @@ export function mount(lab) {
     tall = height;
     const states = stops(moves);
     view = [...goal().view];
-    for (const [x, y] of states) view = [Math.min(view[0], x - 0.2), Math.max(view[1], x + 0.2), Math.min(view[2], y - 0.2), Math.max(view[3], y + 0.2)];
+    for (const [x, y] of states)
+      view = [
+        Math.min(view[0], x - 0.2),
+        Math.max(view[1], x + 0.2),
+        Math.min(view[2], y - 0.2),
+        Math.max(view[3], y + 0.2),
+      ];
     scale = Math.min(width / (view[1] - view[0]), height / (view[3] - view[2]));
     const spare = [width / scale - (view[1] - view[0]), height / scale - (view[3] - view[2])];
     view = [view[0] - spare[0] / 2, view[1] + spare[0] / 2, view[2] - spare[1] / 2, view[3] + spare[1] / 2];
@@ -266,8 +250,10 @@ export function mount(lab) {
     c.lineWidth = 1;
     c.globalAlpha = 0.12;
     const mesh = 10 ** Math.floor(Math.log10((view[1] - view[0]) / 1.5)) / 2;
-    for (let x = Math.ceil(view[0] / mesh) * mesh; x <= view[1]; x += mesh) line(c, pixel([x, 0])[0], 0, pixel([x, 0])[0], height);
-    for (let y = Math.ceil(view[2] / mesh) * mesh; y <= view[3]; y += mesh) line(c, 0, pixel([0, y])[1], width, pixel([0, y])[1]);
+    for (let x = Math.ceil(view[0] / mesh) * mesh; x <= view[1]; x += mesh)
+      line(c, pixel([x, 0])[0], 0, pixel([x, 0])[0], height);
+    for (let y = Math.ceil(view[2] / mesh) * mesh; y <= view[3]; y += mesh)
+      line(c, 0, pixel([0, y])[1], width, pixel([0, y])[1]);
     c.globalAlpha = 1;
     if (lab.state.goal === "half") paintArc(c);
     paintRobot(c, goal().at, "rk4", true);
@@ -280,7 +266,8 @@ export function mount(lab) {
     states.forEach((state, k) => {
       const [buttons, time] = moves[k - 1] ?? ["", 0];
       const parts = buttons.length > 1 ? 12 : 1; // two buttons at once go along an arc
-      for (let i = 1; i <= parts; i++) c.lineTo(...pixel(k ? press(states[k - 1], buttons, (time * i) / parts) : state));
+      for (let i = 1; i <= parts; i++)
+        c.lineTo(...pixel(k ? press(states[k - 1], buttons, (time * i) / parts) : state));
     });
     c.stroke();
     c.fillStyle = lab.colour("usual");
@@ -297,35 +284,27 @@ export function mount(lab) {
   }
 
   function paintMisses(c, width, height) {
-    const [left, right, top, low] = [48, width - 12, 26, height - 36];
-    const across = (n) => left + ((right - left) * Math.log2(n)) / Math.log2(24);
-    const up = (value) => top + ((low - top) * (1 - Math.log10(value))) / 4;
-    c.font = `13px ${lab.font}`;
-    c.fillStyle = c.strokeStyle = lab.colour("ink");
-    c.lineWidth = 1;
-    c.textAlign = "left";
-    c.fillText("miss at the end, against the number of steps", 2, 14);
-    for (const [value, text] of [[10, "10"], [1, "1"], [0.1, "0.1"], [0.01, "0.01"], [0.001, "0.001"]]) {
-      c.globalAlpha = 0.15;
-      line(c, left, up(value), right, up(value));
-      c.globalAlpha = 1;
-      c.textAlign = "right";
-      c.fillText(text, left - 6, up(value) + 4);
-    }
-    c.textAlign = "center";
-    for (const n of [1, 2, 4, 8, 16, 24]) c.fillText(n, across(n), low + 16);
-    c.fillStyle = c.strokeStyle = lab.colour("usual");
-    c.lineWidth = 2;
-    c.beginPath();
+    const edges = { left: 48, right: width - 12, top: 26, low: height - 26 };
+    const x = { from: 1, to: 24, log: true, marks: [1, 2, 4, 8, 16, 24].map((n) => [n, String(n)]) };
+    const y = {
+      from: 0.001,
+      to: 10,
+      log: true,
+      marks: [10, 1, 0.1, 0.01, 0.001].map((value) => [value, String(value)]),
+    };
+    const { across, up } = chart(c, lab, edges, "miss at the end, against the number of steps", x, y);
     const points = [...misses].sort(([n], [m]) => n - m).map(([n, value]) => [across(n), up(value)]);
-    for (const point of points) c.lineTo(...point);
-    c.stroke();
-    for (const [x, y] of points) c.fillRect(x - 5, y - 5, 10, 10);
-    c.fillStyle = lab.colour("ink");
-    if (!points.length) c.fillText("fills as you replay", (left + right) / 2, (top + low) / 2);
+    if (!points.length) empty(c, lab, edges, "fills as you replay");
+    curve(c, lab, points, "usual");
+    for (const [px, py] of points) c.fillRect(px - 5, py - 5, 10, 10);
   }
 
-  const { canvas } = lab.canvas("The floor from above: arrow keys drive the robot, up and down walk, left and right turn.", (width) => Math.min(0.75 * width, 380), paintPlane, { role: "application", tabindex: 0 });
+  const { canvas } = lab.canvas(
+    "The floor from above: arrow keys drive the robot, up and down walk, left and right turn.",
+    (width) => Math.min(0.75 * width, 380),
+    paintPlane,
+    { role: "application", tabindex: 0 },
+  );
   canvas.addEventListener("keydown", (event) => {
     if (!(event.key in KEYS)) return;
     event.preventDefault();
@@ -333,7 +312,11 @@ export function mount(lab) {
   });
   canvas.addEventListener("keyup", (event) => event.key in KEYS && release(KEYS[event.key]));
   canvas.addEventListener("blur", () => held.size && (held.clear(), done()));
-  const chart = lab.canvas("How far the robot ends from the goal against the number of steps, both on logarithmic axes.", (width) => Math.min(Math.max(0.7 * width, 230), 320), paintMisses);
+  const plot = lab.canvas(
+    "How far the robot ends from the goal against the number of steps, both on logarithmic axes.",
+    (width) => Math.min(Math.max(0.7 * width, 230), 320),
+    paintMisses,
+  );
 
   // ---- what changes
 
@@ -345,7 +328,7 @@ export function mount(lab) {
     replays.value = names.includes(replay) ? replay : names[0];
     const hide = goal === "park";
     if (hide === slider.hidden) return;
-    slider.hidden = chart.box.hidden = hide;
+    slider.hidden = plot.box.hidden = hide;
     lab.resize();
   }
   lab.controls.replay = list;
@@ -354,7 +337,8 @@ export function mount(lab) {
     list();
     if (names.length === 1 && names[0] === "goal") {
       again();
-      lab.state.drive = "";
+      lab.state.drive = lab.state.replay = "";
+      list();
     }
     if (names.includes("goal") || names.includes("replay")) misses.clear();
     if (names.length > 1) moves = asked(); // the address has changed, or all begins again
