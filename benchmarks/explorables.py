@@ -58,7 +58,7 @@ def move(page: Page, name: str) -> None:
         page.keyboard.down("ArrowUp")
         page.keyboard.down("ArrowLeft")
     elif name == "swap":  # the step is dragged to and fro, and each time the paths bend
-        page.get_by_role("option").first.wait_for()
+        page.locator(".swap-garments button").first.wait_for()
         page.evaluate(DRAG)
     elif name == "writer":  # with the largest cache
         page.get_by_role("combobox", name="solved by").select_option("rk4")
