@@ -8,6 +8,7 @@ from odelib.layers.field import Term, TransformerField
 from odelib.layers.fused import FusedTransformerField
 from odelib.layers.mlp import MLP
 from odelib.layers.schedule import DepthSchedule
+from odelib.layers.whole import WholeLayer
 
 __all__ = [
     "MLP",
@@ -22,4 +23,5 @@ __all__ = [
     "Term",
     "TokenEmbedding",
     "TransformerField",
+    "WholeLayer",
 ]

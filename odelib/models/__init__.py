@@ -9,13 +9,17 @@ from odelib.models.config import (
 )
 from odelib.models.convert import (
     config_from_transformers,
+    from_albert,
+    from_bert,
     from_gpt2,
     from_gptj,
     from_neox,
     from_timm,
+    load_network,
     to_gpt2,
     to_timm,
 )
+from odelib.models.encoder import Encoder, EncoderConfig
 from odelib.models.fields import register_field
 from odelib.models.language import CausalLM, TextClassifier
 from odelib.models.storage import load_pretrained, save_pretrained
@@ -25,6 +29,8 @@ from odelib.models.vit import ViT
 __all__ = [
     "CausalLM",
     "CausalLMConfig",
+    "Encoder",
+    "EncoderConfig",
     "EncoderDecoder",
     "EncoderDecoderConfig",
     "TextClassifier",
@@ -33,10 +39,13 @@ __all__ = [
     "ViT",
     "ViTConfig",
     "config_from_transformers",
+    "from_albert",
+    "from_bert",
     "from_gpt2",
     "from_gptj",
     "from_neox",
     "from_timm",
+    "load_network",
     "load_pretrained",
     "register_field",
     "save_pretrained",

@@ -1,10 +1,11 @@
-"""The configuration of a decoder from that of Hugging Face's transformers, which is not imported."""
+"""The configuration of a model from that of Hugging Face's transformers, which is not imported."""
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from odelib.models.config import CausalLMConfig
+from odelib.models.encoder import EncoderConfig
 from odelib.names import choose
 
 _ACTIVATIONS = {
@@ -41,18 +42,33 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "attention_bias": True,
         "tie_word_embeddings": False,
     },
+    "bert": {
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "position_embedding_type": "absolute",
+        "is_decoder": False,
+    },
+    "albert": {
+        "hidden_act": "gelu_new",
+        "layer_norm_eps": 1e-12,
+        "position_embedding_type": "absolute",
+        "num_hidden_groups": 1,
+        "inner_group_num": 1,
+        "embedding_size": 128,
+    },
 }
 
 
-def config_from_transformers(config: Mapping[str, object]) -> CausalLMConfig:
-    """Return the configuration of the `CausalLM` that computes what a decoder of transformers does.
+def config_from_transformers(config: Mapping[str, object]) -> CausalLMConfig | EncoderConfig:
+    """Return the configuration of the `CausalLM` or the `Encoder` that computes what a model of transformers does.
 
-    GPT-J's layer and, where ``use_parallel_residual`` holds, GPT-NeoX's are the step rule "euler"; GPT-2's and the
-    other GPT-NeoX's are "lie-trotter". Dropout is left at 0: its rates belong to a training, not to the weights.
+    GPT-J's layer and, where ``use_parallel_residual`` holds, GPT-NeoX's are the step rule "euler"; GPT-2's, the other
+    GPT-NeoX's and, with norms after the sums, those of BERT and ALBERT are "lie-trotter". Dropout is left at 0: its
+    rates belong to a training, not to the weights. An encoder is given a head; `dataclasses.replace` takes it away.
 
     Args:
-        config: What ``model.config.to_dict()`` returns, or ``config.json`` holds, of a GPT-2, GPT-J or GPT-NeoX
-            (Pythia); ``model_type`` says which.
+        config: What ``model.config.to_dict()`` returns, or ``config.json`` holds, of a GPT-2, GPT-J, GPT-NeoX
+            (Pythia), BERT or ALBERT; ``model_type`` says which.
 
     Raises:
         ValueError: The architecture or an option of it is not covered, or a size is absent.
@@ -143,7 +159,44 @@ def _neox(values: _Values) -> CausalLMConfig:
     )
 
 
-_READERS: dict[str, Callable[[_Values], CausalLMConfig]] = {"gpt2": _gpt2, "gptj": _gptj, "gpt_neox": _neox}
+def _encoder(values: _Values) -> dict[str, Any]:
+    """What BERT and ALBERT name alike."""
+    values.only("position_embedding_type", "absolute")
+    return {
+        "dim": values["hidden_size"],
+        "num_heads": values["num_attention_heads"],
+        "mlp_ratio": _ratio(values["intermediate_size"], values["hidden_size"]),
+        "activation": _activation(values["hidden_act"]),
+        "norm_eps": values["layer_norm_eps"],
+        "vocab_size": values["vocab_size"],
+        "max_tokens": values["max_position_embeddings"],
+    }
+
+
+def _bert(values: _Values) -> EncoderConfig:
+    values.only("is_decoder", False)
+    return EncoderConfig(**_encoder(values), intervals=values["num_hidden_layers"])
+
+
+def _albert(values: _Values) -> EncoderConfig:
+    values.only("inner_group_num", 1)
+    layers, groups = values["num_hidden_layers"], values["num_hidden_groups"]
+    if layers % groups:
+        raise ValueError(
+            f"{layers} layers are in {groups} groups in this albert, which are not of equal size: load another"
+        )
+    return EncoderConfig(
+        **_encoder(values), embed_dim=values["embedding_size"], intervals=groups, steps=layers // groups
+    )
+
+
+_READERS: dict[str, Callable[[_Values], CausalLMConfig | EncoderConfig]] = {
+    "gpt2": _gpt2,
+    "gptj": _gptj,
+    "gpt_neox": _neox,
+    "bert": _bert,
+    "albert": _albert,
+}
 
 
 def _activation(name: str) -> Any:
