@@ -1,4 +1,4 @@
-"""The command line: ``odelib train``, ``evaluate``, ``predict``, ``export``, ``study``, ``report`` and ``info``."""
+"""The command line: ``odelib train``, ``evaluate``, ``predict``, ``export``, ``study``, ``report`` and others."""
 
 import argparse
 import sys

@@ -14,6 +14,7 @@ from odelib.analysis.splitting import (
     splitting_gaps,
     splitting_profile,
 )
+from odelib.analysis.surgery import Surgery, count_layers, operate, shares_weights
 from odelib.analysis.swap import SwapStudy, swap_study
 from odelib.analysis.trajectories import (
     action,
@@ -29,6 +30,7 @@ __all__ = [
     "NfeStudy",
     "SplittingProfile",
     "Step",
+    "Surgery",
     "SwapStudy",
     "Trajectory",
     "action",
@@ -37,6 +39,7 @@ __all__ = [
     "convergence_order",
     "cost_of",
     "count_flops",
+    "count_layers",
     "count_parameters",
     "curvature",
     "effective_rank",
@@ -47,9 +50,11 @@ __all__ = [
     "lyapunov_exponents",
     "mean_cosine",
     "nfe_by_input",
+    "operate",
     "path_length",
     "principal_plane",
     "refinement_errors",
+    "shares_weights",
     "singular_values",
     "singular_values_by_step",
     "splitting_defect",

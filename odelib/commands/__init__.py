@@ -3,6 +3,7 @@
 import argparse
 
 from odelib.commands.command import Command
+from odelib.commands.networks import Networks, SurgeryCommand
 from odelib.commands.studies import Report, Study
 from odelib.commands.train import Train
 from odelib.commands.trained import Evaluate, Export, Predict
@@ -26,4 +27,14 @@ class Info(Command):
         return 0
 
 
-COMMANDS: tuple[Command, ...] = (Train(), Evaluate(), Predict(), Export(), Study(), Report(), Info())
+COMMANDS: tuple[Command, ...] = (
+    Train(),
+    Evaluate(),
+    Predict(),
+    Export(),
+    Study(),
+    Report(),
+    Info(),
+    Networks(),
+    SurgeryCommand(),
+)

@@ -3,7 +3,7 @@
 from odelib.studies.items import over_items
 from odelib.studies.report import comparisons_of
 from odelib.studies.runs import Run, keep_runs, read_runs
-from odelib.studies.statistics import difference, hierarchical, power, seeds_needed
+from odelib.studies.statistics import difference, hierarchical, paired, power, seeds_needed
 from odelib.studies.study import Claim, Study
 from odelib.studies.study_file import read_study
 from odelib.studies.tables import Row, rows_of
@@ -23,6 +23,7 @@ __all__ = [
     "hierarchical",
     "keep_runs",
     "over_items",
+    "paired",
     "paragraph",
     "power",
     "read_runs",

@@ -91,6 +91,45 @@ def difference(first: Sequence[float], second: Sequence[float], level: float = C
     return Difference(counts, mean, float(interval.low), float(interval.high), level)
 
 
+def paired(
+    first: Float[np.ndarray, " items"],
+    second: Float[np.ndarray, " items"],
+    places: Float[np.ndarray, " items"] | None = None,
+    level: float = CONFIDENCE,
+) -> Difference:
+    """Compare two networks, or one before and after a change, on the same test items, by Student's t of the pairs.
+
+    The interval is that of other items, and of these two networks alone. A score is a mean over the places of all items
+    (the hidden tokens of a text), of which the items are independent and the places within an item are not: so it is
+    the ratio of two sums, and its error that of the linearised ratio (Cochran 1977, Sampling Techniques, section 2.11).
+
+    Args:
+        first: The sum over the places of each item, of hits or of losses.
+        second: The same of the other network, of the same items.
+        places: How many places each item has; None: one.
+        level: Probability with which the interval is to hold the difference over all items that there could be.
+
+    Returns:
+        The difference; without an interval (NaN) for fewer than ``FEWEST`` items. Where all pairs are equal it is 0.
+
+    Raises:
+        ValueError: The arrays are not of the same items, or ``level`` is not between 0 and 1.
+    """
+    _check_share(level, "level")
+    weights = np.ones(len(first)) if places is None else places
+    if not len(first) == len(second) == len(weights) > 0:
+        raise ValueError(f"{len(first)} and {len(second)} items of {len(weights)} came, expected the same ones")
+    count, total = len(first), float(weights.sum())
+    mean = float((first - second).sum()) / total
+    if count < FEWEST:
+        return Difference((count, count), mean, math.nan, math.nan, level)
+    from scipy import stats
+
+    rest = (first - second - mean * weights) * count / total
+    half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * float(rest.std(ddof=1)) / math.sqrt(count)
+    return Difference((count, count), mean, mean - half, mean + half, level)
+
+
 def power(effect: float, spreads: tuple[float, float], counts: tuple[int, int], level: float = CONFIDENCE) -> float:
     """With what probability the interval of ``difference`` leaves out zero on the side of a true difference.
 
