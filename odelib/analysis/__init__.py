@@ -1,6 +1,7 @@
 """Measurements on fields, step rules and models; each returns plain numbers or tensors."""
 
 from odelib.analysis.clustering import effective_rank, mean_cosine, token_spread
+from odelib.analysis.commuting import Commuting, commuting, critical_steps
 from odelib.analysis.convergence import convergence_order, global_errors, refinement_errors
 from odelib.analysis.cost import Cost, activation_memory, cost_of, count_flops, count_parameters, field_flops
 from odelib.analysis.depth import Step, Trajectory, steps_of, swapped, trajectory
@@ -26,6 +27,7 @@ from odelib.analysis.trajectories import (
 )
 
 __all__ = [
+    "Commuting",
     "Cost",
     "NfeStudy",
     "SplittingProfile",
@@ -36,11 +38,13 @@ __all__ = [
     "action",
     "activation_memory",
     "commutator",
+    "commuting",
     "convergence_order",
     "cost_of",
     "count_flops",
     "count_layers",
     "count_parameters",
+    "critical_steps",
     "curvature",
     "effective_rank",
     "field_flops",

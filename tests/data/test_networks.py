@@ -72,7 +72,7 @@ def test_one_network_brings_one_package(pip):
 
 
 def test_reactions_are_the_different_ones_and_verified(pip, monkeypatch, folder):
-    with pytest.raises(DataError, match="the reactions are not in .*: bring them with pip"):
+    with pytest.raises(DataError, match=r"the reactions are not in .*: bring them with pip"):
         load_reactions()
     install_networks(["rxnmapper"], say=lambda line: None)
     with pytest.raises(DataError, match="are damaged: remove that folder"):
@@ -91,7 +91,9 @@ def test_an_offline_machine_is_told_of_in_a_sentence_and_nothing_is_left(monkeyp
 
 
 def test_a_missing_network_and_a_wrong_name_are_one_sentence(tmp_path):
-    with pytest.raises(DataError, match="'minilm' is not installed in .*: bring it .* odelib networks install minilm$"):
+    with pytest.raises(
+        DataError, match=r"'minilm' is not installed in .*: bring it .* odelib networks install minilm$"
+    ):
         network_folder("minilm")
     with pytest.raises(ValueError, match="unknown network 'minlm': the nearest valid name is 'minilm'"):
         network_folder("minlm")

@@ -1,0 +1,113 @@
+"""How much the order of a network's layers matters, and how near each is to the edge of its own stability."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from odelib.analysis._products import push
+from odelib.analysis.depth import steps_of
+from odelib.analysis.splitting import commutator
+from odelib.layers import DepthBlock, WholeLayer
+from odelib.solvers import Field, Sum
+from odelib.solvers.field import is_split
+
+
+class Commuting(NamedTuple):
+    """Sizes by layer and token, along the network's own states; Euclidean norms over the width of the state.
+
+    Attributes:
+        update: What the layer changes, F_i(x) = Phi_i(x) - x; (layers, batch, tokens).
+        terms: [A, M](x) of the layer's own two terms; NaN where it has none; (layers, batch, tokens).
+        layers: [F_i, F_{i+1}](x) of the layer and the next one; (layers - 1, batch, tokens).
+        exchange: Phi_{i+1}(Phi_i(x)) - Phi_i(Phi_{i+1}(x)), what the exchange of the two changes at once, to which the
+            commutator is the term of second order in the step; (layers - 1, batch, tokens).
+    """
+
+    update: Float[Tensor, "layers batch tokens"]
+    terms: Float[Tensor, "layers batch tokens"]
+    layers: Float[Tensor, "pairs batch tokens"]
+    exchange: Float[Tensor, "pairs batch tokens"]
+
+
+@torch.no_grad()
+def commuting(model: nn.Module, *inputs: Any, depth: DepthBlock | None = None) -> Commuting:
+    """Measure how little the terms of each layer, and neighbouring layers, commute.
+
+    Args:
+        model: A model, or the depth of one, as in `steps_of`, with steps of size 1; use float64 where digits matter.
+        *inputs: What the model is called with; without padding, which would be measured too.
+        depth: As in `steps_of`.
+
+    Raises:
+        ValueError: The model has no depth, or several and none is named; or its steps are of another size.
+    """
+    steps = steps_of(model, *inputs, depth=depth)
+    if any(step.h != 1.0 for step in steps):
+        raise ValueError(f"the network's steps are of size {steps[0].h}: a layer as a whole is a step of size 1")
+    fields = [WholeLayer(step.field, step.rule) for step in steps]  # type: ignore[arg-type]
+    update, terms, layers, exchange = [], [], [], []
+    for i, (step, first) in enumerate(zip(steps, fields, strict=True)):
+        x = step.before
+        update.append(_sizes(step.after - x))
+        split = is_split(step.field)
+        terms.append(_sizes(commutator(step.field, x)) if split else torch.full_like(update[-1], torch.nan))
+        if i + 1 < len(fields):
+            second = fields[i + 1]
+            layers.append(_sizes(commutator(Sum(first, second), x)))
+            other = x + second(0.0, x)
+            exchange.append(_sizes(steps[i + 1].after - other - first(0.0, other)))
+    none = update[0].new_zeros(0, *update[0].shape)
+    pairs = [torch.stack(part) if part else none for part in (layers, exchange)]
+    return Commuting(torch.stack(update), torch.stack(terms), *pairs)
+
+
+def _sizes(x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens"]:
+    return x.norm(dim=-1)  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def critical_steps(
+    field: Field, x: Float[Tensor, "batch *shape"], *, count: int = 6, t: float = 0.0
+) -> Float[Tensor, " batch"]:
+    """Return, for each sample, the largest step with which Euler's method is stable along a field made linear at ``x``.
+
+    For an eigenvalue z of the Jacobian with negative real part it is -2 Re z / abs(z)^2, and the least of these counts;
+    directions that the field itself lets grow set no limit. Only the ``count`` eigenvalues of largest size are looked
+    at (by Arnoldi's method; of a state of few numbers, all are): smaller ones that nearly turn may set a lower limit.
+
+    Args:
+        field: A field that treats the samples of a batch independently, such as a `WholeLayer`; smooth at ``x``.
+        x: The states; use float64.
+        count: How many eigenvalues are computed.
+        t: Time.
+
+    Returns:
+        The critical steps; infinite where no eigenvalue has a negative real part.
+
+    Raises:
+        ValueError: ``count`` is less than 1.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}: look at 1 eigenvalue or more")
+    from scipy.sparse.linalg import LinearOperator, eigs
+
+    limits = []
+    for sample in torch.split(x, 1):
+        size = sample.numel()
+
+        def product(v: np.ndarray, at: Tensor = sample) -> np.ndarray:
+            along = torch.from_numpy(np.ascontiguousarray(v)).to(at).view_as(at)
+            return push(lambda y: field(t, y), at, along)[1].flatten().cpu().double().numpy()
+
+        if size <= max(64, count + 2):
+            values = np.linalg.eigvals(np.stack([product(column) for column in np.eye(size)], axis=1))
+        else:
+            operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+            start = np.random.default_rng(0).standard_normal(size)
+            values = eigs(operator, k=count, v0=start, tol=1e-4, return_eigenvectors=False)
+        damped = values[values.real < 0]
+        limits.append(float((-2 * damped.real / np.abs(damped) ** 2).min(initial=np.inf)))
+    return torch.tensor(limits, dtype=torch.float64)

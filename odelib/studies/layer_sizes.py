@@ -1,0 +1,98 @@
+"""What is measured layer by layer along a network's own states: commutators, growth, critical step, observed order."""
+
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from odelib.analysis import (
+    Commuting,
+    Surgery,
+    commuting,
+    convergence_order,
+    critical_steps,
+    operate,
+    refinement_errors,
+    singular_values,
+    steps_of,
+)
+from odelib.analysis.depth import _depth_of
+from odelib.layers import WholeLayer
+from odelib.studies.networks import Task
+
+ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
+_REFINE = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class LayerSizes:
+    """Measurements along the states of a few test items; in float64.
+
+    Attributes:
+        commuting: Sizes of commutators by layer and token.
+        growth: The largest singular value of each layer's Jacobian, (layers, items): by how much a layer can stretch a
+            small change of an item's state.
+        critical: The critical step of each layer's field, (layers, items); the network's own is 1.
+        orders: By rule, the observed order of convergence along the layers' fields at 8, 16 and 32 steps per layer.
+    """
+
+    commuting: Commuting
+    growth: Float[Tensor, "layers items"]
+    critical: Float[Tensor, "layers items"]
+    orders: dict[str, float]
+
+    def table(self) -> list[dict[str, float]]:
+        """Return a row of means over items and tokens for each layer; NaN where there is none."""
+        sizes = self.commuting
+        rows = []
+        for i in range(len(self.growth)):
+            inner = i < len(sizes.layers)
+            rows.append(
+                {
+                    "layer": i,
+                    "update": float(sizes.update[i].mean()),
+                    "[A, M]": float(sizes.terms[i].mean()),
+                    "[F, next F]": float(sizes.layers[i].mean()) if inner else torch.nan,
+                    "exchange": float(sizes.exchange[i].mean()) if inner else torch.nan,
+                    "growth": float(self.growth[i].mean()),
+                    "critical step": float(self.critical[i].mean()),
+                }
+            )
+        return rows
+
+
+def measure_layers(model: nn.Module, task: Task, items: int = 4) -> LayerSizes:
+    """Measure the layers of a network along its own states.
+
+    Args:
+        model: The network.
+        task: Where the items come from: the first ones of the commonest length, so that none is padded.
+        items: How many, at most.
+
+    Raises:
+        ValueError: The network's steps are not of size 1.
+    """
+    exact = deepcopy(model).double()
+    common = Counter(map(len, task.tokens)).most_common(1)[0][0]
+    tokens = torch.tensor([row for row in task.tokens if len(row) == common][:items])
+    with torch.no_grad():
+        sizes = commuting(exact, tokens)
+        growth, critical = [], []
+        for step in steps_of(exact, tokens):
+            growth.append(singular_values(step.map, step.before)[:, 0])
+            critical.append(critical_steps(WholeLayer(step.field, step.rule), step.before))  # type: ignore[arg-type]
+        return LayerSizes(sizes, torch.stack(growth), torch.stack(critical), _orders(exact, tokens))
+
+
+def _orders(model: nn.Module, tokens: Tensor) -> dict[str, float]:
+    start = steps_of(model, tokens[:1])[0].before
+    depth: Any = operate(_depth_of(model), Surgery())
+    found = {}
+    for rule in ORDERS:
+        errors = refinement_errors(depth, start, rule=rule, refine=_REFINE, reference=("rk4", 4 * _REFINE[-1]))
+        found[rule] = convergence_order([1 / refine for refine in _REFINE], errors)
+    return found
