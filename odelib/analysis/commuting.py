@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from odelib.analysis._products import push
 from odelib.analysis.depth import steps_of
+from odelib.analysis.jacobian import extend
 from odelib.analysis.splitting import commutator
 from odelib.layers import DepthBlock, WholeLayer
 from odelib.solvers import Field, Sum
@@ -70,44 +70,44 @@ def _sizes(x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens"
 
 @torch.no_grad()
 def critical_steps(
-    field: Field, x: Float[Tensor, "batch *shape"], *, count: int = 6, t: float = 0.0
+    field: Field, x: Float[Tensor, "batch *shape"], *, iterations: int = 40, t: float = 0.0, seed: int = 0
 ) -> Float[Tensor, " batch"]:
     """Return, for each sample, the largest step with which Euler's method is stable along a field made linear at ``x``.
 
     For an eigenvalue z of the Jacobian with negative real part it is -2 Re z / abs(z)^2, and the least of these counts;
-    directions that the field itself lets grow set no limit. Only the ``count`` eigenvalues of largest size are looked
-    at (by Arnoldi's method; of a state of few numbers, all are): smaller ones that nearly turn may set a lower limit.
+    directions that the field itself lets grow set no limit. The eigenvalues are those of Arnoldi's method (Arnoldi
+    1951, doi 10.1090/qam/42792) from a random start, of which the extreme ones, which set the limit, are right first,
+    and all are once ``iterations`` reaches the size of a state.
 
     Args:
         field: A field that treats the samples of a batch independently, such as a `WholeLayer`; smooth at ``x``.
         x: The states; use float64.
-        count: How many eigenvalues are computed.
+        iterations: Products with the Jacobian; no more than a state has numbers are made.
         t: Time.
+        seed: Seed of the random start.
 
     Returns:
         The critical steps; infinite where no eigenvalue has a negative real part.
 
     Raises:
-        ValueError: ``count`` is less than 1.
+        ValueError: ``iterations`` is less than 1.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}: look at 1 eigenvalue or more")
-    from scipy.sparse.linalg import LinearOperator, eigs
+    if iterations < 1:
+        raise ValueError(f"iterations is {iterations}: make 1 product with the Jacobian or more")
+    size = x[0].numel()
+    most, generator = min(iterations, size), torch.Generator().manual_seed(seed)
 
-    limits = []
-    for sample in torch.split(x, 1):
-        size = sample.numel()
+    def draw() -> Tensor:  # drawn on the CPU: the same start on every device
+        return torch.randn(len(x), size, dtype=x.dtype, generator=generator).to(x.device)
 
-        def product(v: np.ndarray, at: Tensor = sample) -> np.ndarray:
-            along = torch.from_numpy(np.ascontiguousarray(v)).to(at).view_as(at)
-            return push(lambda y: field(t, y), at, along)[1].flatten().cpu().double().numpy()
-
-        if size <= max(64, count + 2):
-            values = np.linalg.eigvals(np.stack([product(column) for column in np.eye(size)], axis=1))
-        else:
-            operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
-            start = np.random.default_rng(0).standard_normal(size)
-            values = eigs(operator, k=count, v0=start, tol=1e-4, return_eigenvectors=False)
-        damped = values[values.real < 0]
-        limits.append(float((-2 * damped.real / np.abs(damped) ** 2).min(initial=np.inf)))
-    return torch.tensor(limits, dtype=torch.float64)
+    basis, projected = x.new_zeros(len(x), most + 1, size), x.new_zeros(len(x), most, most)
+    basis[:, 0] = torch.nn.functional.normalize(draw(), dim=1)
+    for k in range(most):
+        image = push(lambda y: field(t, y), x, basis[:, k].view_as(x))[1].flatten(1)
+        basis[:, k + 1] = extend(basis[:, : k + 1], image, draw())[1]
+        projected[:, : k + 1, k] = torch.einsum("brs,bs->br", basis[:, : k + 1], image)
+        if k + 1 < most:
+            projected[:, k + 1, k] = torch.einsum("bs,bs->b", basis[:, k + 1], image)
+    values = torch.linalg.eigvals(projected)
+    limits: Tensor = -2 * values.real / values.abs().square()
+    return limits.where(values.real < 0, torch.inf).amin(dim=1)

@@ -62,14 +62,14 @@ def singular_values(
     right[:, 0] = torch.nn.functional.normalize(draw(inputs), dim=1)
     for k in range(iterations):
         image = push(function, x, right[:, k].view_as(x))[1].flatten(1)
-        band[:, k, k], left[:, k] = _extend(left, image, draw(outputs))
+        band[:, k, k], left[:, k] = extend(left, image, draw(outputs))
         back = pull(left[:, k].view_as(value))[0].flatten(1)
-        band[:, k, k + 1], right[:, k + 1] = _extend(right, back, draw(inputs))
+        band[:, k, k + 1], right[:, k + 1] = extend(right, back, draw(inputs))
     values: Tensor = torch.linalg.svdvals(band)
     return values[:, :count]
 
 
-def _extend(
+def extend(
     basis: Float[Tensor, "batch rows size"], new: Float[Tensor, "batch size"], spare: Float[Tensor, "batch size"]
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch size"]]:
     """Return the length and the direction of the part of ``new`` that is orthogonal to the basis.

@@ -74,14 +74,19 @@ def matrix(values):
 
 def test_the_critical_step_is_that_of_the_eigenvalues():
     # -2 Re z / |z|^2: 2/4 of -4, 2/5 of -1 + 2i, 2 of -1; what grows sets none.
-    cases = {0.5: [-4 + 0j, -1 + 0j, 2 + 0j], 0.4: [-1 + 2j, -1 + 0j], 2.0: [-1 + 0j, 3 + 0j], torch.inf: [1 + 0j, 1j]}
+    cases = {
+        0.5: [-4 + 0j, -1 + 0j, 2 + 0j],
+        0.4: [-1 + 2j, -1 + 0j],
+        2.0: [-1 + 0j, 3 + 0j],
+        torch.inf: [1 + 0j, 1 + 1j],
+    }
     for expected, values in cases.items():
         weight = matrix(values)
         (found,) = critical_steps(Linear(weight), torch.randn(1, len(weight), dtype=torch.float64)).tolist()
         assert found == pytest.approx(expected)
     torch.manual_seed(0)
     many = matrix([-6 + 0j, -5 + 0j, *(complex(-1 - i / 100) for i in range(100))])
-    found = critical_steps(Linear(many), torch.randn(2, len(many), dtype=torch.float64), count=3)
+    found = critical_steps(Linear(many), torch.randn(2, len(many), dtype=torch.float64), iterations=60)
     assert found.tolist() == pytest.approx([2 / 6] * 2, rel=1e-3)
 
 
@@ -105,6 +110,6 @@ def test_where_a_norm_forgets_the_limit_is_two():
     assert critical_steps(WholeLayer(field), normal).tolist() == pytest.approx([2.0], rel=1e-3)
 
 
-def test_no_eigenvalue_is_no_question(x):
-    with pytest.raises(ValueError, match="count is 0"):
-        critical_steps(Linear(torch.eye(16)), x, count=0)
+def test_no_product_is_no_answer(x):
+    with pytest.raises(ValueError, match="iterations is 0"):
+        critical_steps(Linear(torch.eye(16)), x, iterations=0)
