@@ -8,13 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from odelib.analysis.surgery import FORMS, Surgery, count_layers, shares_weights
 from odelib.commands.command import Command, whole
 from odelib.data.networks import NETWORKS, describe_network, install_networks
+from odelib.files import write_json
 from odelib.names import choose
+from odelib.studies.layer_sizes import LAYERS, measure_layers
+from odelib.studies.networks import Task
 from odelib.studies.open_network import open_network, open_task
 from odelib.studies.statistics import FEWEST
 from odelib.studies.surgeries import Row, all_surgeries, keep_table, line, measure, plain
+from odelib.training.record import environment, source_commit
 
 
 class Networks(Command):
@@ -78,6 +84,7 @@ class SurgeryCommand(Command):
         add("--random", type=int, metavar="SEED", help="weights drawn anew: a control")
         add("--at-once", action="store_true", help="do all of it to one network (default: a row for each)")
         add("--all", action="store_true", help="do everything that the book does, a row for each")
+        add("--layers", type=whole, metavar="ITEMS", help="measure each layer, along the states of so many items")
         add("--out", type=Path, help="keep the rows in this folder, and measure only those that are not there")
         add("--json", action="store_true", help="one JSON object per row and line")
 
@@ -95,6 +102,8 @@ class SurgeryCommand(Command):
         surgeries = all_surgeries(layers, shared=shares_weights(network)) if given.all else _asked(given)
         task = open_task(given.network, network, folder, given.data, given.items, given.train)
 
+        if given.layers is not None:
+            return _layer_sizes(given, network, task)
         if not given.json:
             print(f"{len(task.places)} items; in brackets: the 95 % interval of the change, over items")
 
@@ -122,6 +131,21 @@ class SurgeryCommand(Command):
         if given.out is None:
             return "the rows above are whole"
         return f"what is done stays; go on with: {shlex.join(['odelib', *arguments])}"
+
+
+def _layer_sizes(given: argparse.Namespace, network: nn.Module, task: Task) -> int:
+    """Measure and print each layer, and keep that where asked."""
+    found = measure_layers(network, task, given.layers).plain()
+    if given.out is not None:
+        given.out.mkdir(parents=True, exist_ok=True)
+        write_json(given.out / LAYERS, {**found, "made": {"commit": source_commit(), **environment()}})
+    if given.json:
+        print(json.dumps(found))
+        return 0
+    for row in found["layers"]:
+        print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+    print("observed order: " + ", ".join(f"{rule} {order:.2f}" for rule, order in found["orders"].items()))
+    return 0
 
 
 def _asked(given: argparse.Namespace) -> list[Surgery]:

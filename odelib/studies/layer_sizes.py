@@ -1,6 +1,7 @@
 """What is measured layer by layer along a network's own states: commutators, growth, critical step, observed order."""
 
 from collections import Counter
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,8 @@ from odelib.analysis.depth import _depth_of
 from odelib.layers import WholeLayer
 from odelib.studies.networks import Task
 
-ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
-_REFINE = (8, 16, 32)
+LAYERS = "layers.json"
+RULES = ("euler", "midpoint", "rk4")
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,20 @@ class LayerSizes:
         growth: The largest singular value of each layer's Jacobian, (layers, items): by how much a layer can stretch a
             small change of an item's state.
         critical: The critical step of each layer's field, (layers, items); the network's own is 1.
-        orders: By rule, the observed order of convergence along the layers' fields at 8, 16 and 32 steps per layer.
+        orders: By rule, the observed order of convergence along the layers' fields over two numbers of steps.
     """
 
     commuting: Commuting
     growth: Float[Tensor, "layers items"]
     critical: Float[Tensor, "layers items"]
     orders: dict[str, float]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the table, the orders and, by layer and token, the means over items, ready for JSON."""
+        rows = [{name: value for name, value in row.items() if value == value} for row in self.table()]
+        tokens = {name: part.nan_to_num(0.0).mean(dim=1) for name, part in self.commuting._asdict().items()}
+        by_token = {name: [[round(v, 5) for v in row] for row in part.tolist()] for name, part in tokens.items()}
+        return {"layers": rows, "orders": self.orders, "by token": by_token, "items": self.growth.shape[1]}
 
     def table(self) -> list[dict[str, float]]:
         """Return a row of means over items and tokens for each layer; NaN where there is none."""
@@ -65,13 +73,22 @@ class LayerSizes:
         return rows
 
 
-def measure_layers(model: nn.Module, task: Task, items: int = 4) -> LayerSizes:
+def measure_layers(
+    model: nn.Module,
+    task: Task,
+    items: int = 4,
+    *,
+    rules: Sequence[str] = RULES,
+    refine: tuple[int, int] = (8, 16),
+) -> LayerSizes:
     """Measure the layers of a network along its own states.
 
     Args:
         model: The network.
         task: Where the items come from: the first ones of the commonest length, so that none is padded.
         items: How many, at most.
+        rules: Of which the order is observed.
+        refine: The two numbers of steps per layer between which orders are observed.
 
     Raises:
         ValueError: The network's steps are not of size 1.
@@ -85,14 +102,14 @@ def measure_layers(model: nn.Module, task: Task, items: int = 4) -> LayerSizes:
         for step in steps_of(exact, tokens):
             growth.append(singular_values(step.map, step.before)[:, 0])
             critical.append(critical_steps(WholeLayer(step.field, step.rule), step.before))  # type: ignore[arg-type]
-        return LayerSizes(sizes, torch.stack(growth), torch.stack(critical), _orders(exact, tokens))
+        return LayerSizes(sizes, torch.stack(growth), torch.stack(critical), _orders(exact, tokens, rules, refine))
 
 
-def _orders(model: nn.Module, tokens: Tensor) -> dict[str, float]:
+def _orders(model: nn.Module, tokens: Tensor, rules: Sequence[str], refine: tuple[int, int]) -> dict[str, float]:
     start = steps_of(model, tokens[:1])[0].before
     depth: Any = operate(_depth_of(model), Surgery())
     found = {}
-    for rule in ORDERS:
-        errors = refinement_errors(depth, start, rule=rule, refine=_REFINE, reference=("rk4", 4 * _REFINE[-1]))
-        found[rule] = convergence_order([1 / refine for refine in _REFINE], errors)
+    for rule in rules:
+        errors = refinement_errors(depth, start, rule=rule, refine=refine, reference=("rk4", 2 * refine[1]))
+        found[rule] = convergence_order([1 / times for times in refine], errors)
     return found

@@ -1,0 +1,31 @@
+"""What is measured layer by layer, on a network of which some is known."""
+
+import json
+
+import pytest
+import torch
+
+from odelib.data import Vocabulary
+from odelib.models import Encoder, EncoderConfig
+from odelib.studies.layer_sizes import measure_layers
+from odelib.studies.networks import HiddenTokens
+
+
+def test_layers_are_measured_along_the_states_of_texts_of_one_length():
+    torch.manual_seed(0)
+    config = EncoderConfig(dim=8, num_heads=2, mlp_ratio=1.0, vocab_size=8, max_tokens=8, intervals=1, steps=2)
+    model = Encoder(config).eval()
+    vocabulary = Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abc"], list)
+    found = measure_layers(
+        model, HiddenTokens(model, vocabulary, ["ab", "ca", "abc", "cc"]), 2, rules=["euler"], refine=(4, 8)
+    )
+    assert found.commuting.update.shape == (2, 2, 4)
+    assert found.growth.shape == found.critical.shape == (2, 2)
+    assert found.orders == {"euler": pytest.approx(1, abs=0.2)}
+    rows = found.plain()["layers"]
+    assert [row["layer"] for row in rows] == [0, 1]
+    assert rows[0]["exchange"] == pytest.approx(0.0, abs=1e-10)  # the layers are one and the same
+    assert "exchange" not in rows[1]
+    assert (found.critical < 3).all()
+    json.dumps(found.plain(), allow_nan=False)
+    assert next(model.parameters()).dtype == torch.float32
