@@ -93,8 +93,8 @@ def difference(first: Sequence[float], second: Sequence[float], level: float = C
 
 def paired(
     first: Float[np.ndarray, " items"],
-    second: Float[np.ndarray, " items"],
-    places: Float[np.ndarray, " items"] | None = None,
+    second: Float[np.ndarray, " _"],
+    places: Float[np.ndarray, " _"] | None = None,
     level: float = CONFIDENCE,
 ) -> Difference:
     """Compare two networks, or one before and after a change, on the same test items, by Student's t of the pairs.

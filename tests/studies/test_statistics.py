@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from odelib.analysis.cost import Cost
-from odelib.studies.statistics import difference, hierarchical, power, seeds_needed, summary
+from odelib.studies.statistics import difference, hierarchical, paired, power, seeds_needed, summary
 from odelib.studies.study import Claim
 from odelib.studies.verdicts import Comparison, decide, held_equal, paragraph
 from odelib.teaching.results import kept_study
@@ -51,6 +51,30 @@ def test_welchs_interval_by_hand() -> None:
     half = stats.t.ppf(0.95, 6.25 / (4.25 / 4)) * math.sqrt(2.5)
     assert (found.counts, found.mean, found.level) == ((5, 5), -3.0, 0.9)
     assert (found.low, found.high) == pytest.approx((-3.0 - half, -3.0 + half))
+
+
+def test_the_interval_of_pairs_is_students_of_their_differences() -> None:
+    first, second = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 0.0, 1.0, 0.0])
+    found = paired(first, second, level=0.9)
+    low, high = stats.ttest_rel(first, second).confidence_interval(0.9)
+    assert (found.counts, found.mean, found.level) == ((6, 6), pytest.approx(1 / 3), 0.9)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    nothing = paired(first, first)
+    assert (nothing.mean, nothing.low, nothing.high) == (0.0, 0.0, 0.0)
+    assert math.isnan(paired(first[:4], second[:4]).low)
+    with pytest.raises(ValueError, match="6 and 5 items of 6 came"):
+        paired(first, second[:5])
+
+
+def test_the_interval_of_pairs_holds_the_difference_of_items_with_many_places() -> None:
+    held = 0
+    for _ in range(400):
+        places = RNG.integers(1, 30, 60).astype(np.float64)
+        skill = RNG.beta(4, 2, 60)  # of an item, whose places are not independent
+        first, second = (RNG.binomial(places.astype(int), rate) for rate in (0.9 * skill, 0.8 * skill))
+        found = paired(first.astype(np.float64), second.astype(np.float64), places)
+        held += found.low <= 0.1 * 2 / 3 <= found.high
+    assert 0.91 < held / 400 < 0.985
 
 
 @given(st.lists(st.floats(-5, 5), min_size=5, max_size=8), st.lists(st.floats(-5, 5), min_size=5, max_size=8))
