@@ -132,6 +132,7 @@ def test_layout():
 def test_arrows_between_rooms_point_one_way():
     for rooms in (
         ("solvers", "layers", "models", "training", "studies", "commands", "teaching"),
+        ("solvers", "layers", "models", "teaching", "course", "commands"),
         ("data", "training", "studies"),
         ("analysis", "training", "studies"),
     ):
