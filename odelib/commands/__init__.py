@@ -3,6 +3,7 @@
 import argparse
 
 from odelib.commands.command import Command
+from odelib.commands.course import Course
 from odelib.commands.networks import Networks, SurgeryCommand
 from odelib.commands.studies import Report, Study
 from odelib.commands.train import Train
@@ -37,4 +38,5 @@ COMMANDS: tuple[Command, ...] = (
     Info(),
     Networks(),
     SurgeryCommand(),
+    Course(),
 )
