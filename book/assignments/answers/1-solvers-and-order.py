@@ -1,4 +1,4 @@
-"""Right and wrong answers to assignment 1: its tests are tested by them. No student gets this file."""
+"""Right and wrong answers to assignment 1, by which its tests are tested. No student gets them."""
 
 
 # %% q1 right: all slopes kept in a list
