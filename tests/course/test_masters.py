@@ -27,7 +27,7 @@ def master(name):
 def grader(name):
     names = {"__name__": "tests"}
     exec(grader_text(master(name)), names)
-    return names["grade"]
+    return names
 
 
 @cache
@@ -47,11 +47,12 @@ def answers(name):
 
 
 def points(name, question, code):
-    """The points and the message of a question when a block of answers replaces what the solution says."""
-    namespace = dict(solved(name))
+    """The share of a question's points, and what is said, when answers replace what the solution says."""
+    namespace, tests = dict(solved(name)), grader(name)["TESTS"][question]
     exec(compile(code, question, "exec"), namespace)
-    (result,) = (r for r in grader(name)(namespace, parameters(name)) if r["question"] == question)
-    return result["points"] / result["out_of"], result["message"]
+    wrong = [(worth, grader(name)["run_test"](test, namespace, parameters(name))) for worth, test in tests]
+    lost = sum(worth for worth, message in wrong if message)
+    return 1 - lost / sum(worth for worth, _ in tests), "; ".join(message for _, message in wrong if message)
 
 
 @pytest.mark.parametrize("name", MASTERS)
