@@ -25,6 +25,11 @@ except ModuleNotFoundError:  # in Colab; torch and numpy stay as they are
 
 from odelib.course.running import try_out"""
 
+_PYTHON = {
+    "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+    "language_info": {"name": "python"},
+}
+
 
 def editions(master: Master) -> tuple[Cell, Cell]:
     """The notebooks of students and of teachers, with the public parameters.
@@ -37,12 +42,18 @@ def editions(master: Master) -> tuple[Cell, Cell]:
 
     notebook = copy.deepcopy(master.notebook)
     notebook.cells = [cell for cell in notebook.cells if not is_settings(cell)]
+    notebook.metadata = nbformat.from_dict(_PYTHON)
     with TemporaryDirectory() as temporary:
         path = Path(temporary) / f"{master.name}.ipynb"
         nbformat.write(notebook, path)
         logging.getLogger("otter").setLevel(logging.ERROR)
-        with contextlib.redirect_stdout(io.StringIO()):
-            assign(str(path), str(path.parent / "dist"), no_pdfs=True, no_run_tests=True)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                assign(str(path), str(path.parent / "dist"), no_pdfs=True, no_run_tests=True)
+        except Exception as error:  # of many kinds; Otter asserts, too
+            raise ValueError(
+                f"master {master.path.name}: Otter refuses it ({type(error).__name__}: {error})"
+            ) from error
         made = [nbformat.read(path.parent / "dist" / who / path.name, 4) for who in ("student", "autograder")]
     for notebook, hidden in zip(made, (False, True), strict=True):
         _finish(notebook, master, hidden)
@@ -77,8 +88,7 @@ def _finish(notebook: Cell, master: Master, hidden: bool) -> None:
             cell.outputs, cell.execution_count = [], None
             _expect_whole(cell.source, master)
     notebook.cells = cells
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    notebook.metadata = nbformat.from_dict(_PYTHON)
     notebook.nbformat_minor = 5
 
 
