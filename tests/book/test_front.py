@@ -98,7 +98,7 @@ def test_the_reference_lists_the_names_of_odelib_itself():
 
 def test_the_rooms_are_those_of_the_library():
     packages = {path.parent.name for path in (ROOT / "odelib").glob("*/__init__.py")}
-    assert packages == {*ROOMS, "commands"}  # which the command line tells about
+    assert packages == {*ROOMS, "commands", "course"}  # which the command line and the page on teaching tell about
 
 
 def test_a_formula_stays_with_the_comma_behind_it():
