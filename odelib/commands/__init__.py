@@ -2,6 +2,7 @@
 
 import argparse
 
+from odelib.commands.check import Check
 from odelib.commands.command import Command
 from odelib.commands.course import Course
 from odelib.commands.networks import Networks, SurgeryCommand
@@ -39,4 +40,5 @@ COMMANDS: tuple[Command, ...] = (
     Networks(),
     SurgeryCommand(),
     Course(),
+    Check(),
 )

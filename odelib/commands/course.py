@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from odelib.commands.command import Command
+from odelib.commands.grade import Grade
 
 
 class Build(Command):
@@ -44,7 +45,7 @@ class Course(Command):
     """Teach from the book: build assignments for students, grade what they hand in."""
 
     name = "course"
-    parts: tuple[Command, ...] = (Build(),)
+    parts: tuple[Command, ...] = (Build(), Grade())
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Say what each part takes."""

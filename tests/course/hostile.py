@@ -1,0 +1,470 @@
+"""Submissions that are broken or mean harm: about a hundred, of more than thirty kinds.
+
+Each is the right answer and something else. It says how many of the six points it gets, and what a reader is told.
+``answer`` is worth one point where it is 42: an attack sets it to 42 if it succeeds.
+"""
+
+import gzip
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+EULER = """
+def euler(f, x, h, steps):
+    for n in range(steps):
+        x = x + h * f(n * h, x)
+    return x
+"""
+RIGHT = EULER + "answer = 42\n"
+CLOSED = EULER + "answer = 0\n"
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """One submission: its kind and name, how to write it, its points, and a pattern that its reason or feedback has."""
+
+    kind: str
+    name: str
+    write: Callable[[Path], None]
+    points: float | None  # None: it depends on the machine
+    says: str = ""
+    outcome: str = "graded"
+    suffix: str = ".ipynb"
+
+
+def notebook(*sources: str) -> bytes:
+    """A notebook with code cells of these sources."""
+    cells = [
+        {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "execution_count": None}
+        for source in sources
+    ]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode()
+
+
+def _raw(kind: str, name: str, content: bytes, says: str, **more: object) -> Hostile:
+    return Hostile(kind, name, lambda path: path.write_bytes(content), 0, says, "refused", **more)
+
+
+def _cells(kind: str, name: str, points: float | None, says: str, *sources: str, outcome: str = "graded") -> Hostile:
+    return Hostile(kind, name, lambda path: path.write_bytes(notebook(*sources)), points, says, outcome)
+
+
+def _bomb() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("submission.ipynb", b"0" * 50_000_000)
+    return buffer.getvalue()
+
+
+def _sparse(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(2**40)
+
+
+FILES = [
+    _raw("truncated JSON", "half", notebook(RIGHT)[:150], "not JSON"),
+    _raw("truncated JSON", "comma", notebook(RIGHT)[:-1] + b",", "not JSON"),
+    _raw("empty file", "nothing", b"", "not JSON"),
+    _raw("empty file", "spaces", b" \n", "not JSON"),
+    _raw("no notebook", "python", RIGHT.encode(), "not JSON"),
+    _raw("no notebook", "html", b"<html>Sign in</html>", "not JSON"),
+    _raw("no notebook", "a-list", b"[1, 2]", "no list of cells"),
+    _raw("no notebook", "a-number", b"12", "no list of cells"),
+    _raw("no notebook", "format-3", b'{"worksheets": [], "nbformat": 3}', "format 3"),
+    _raw("missing cells", "no-cells", b'{"cells": [], "nbformat": 4}', "no code"),
+    _raw("missing cells", "cells-null", b'{"cells": null, "nbformat": 4}', "no list of cells"),
+    _raw(
+        "missing cells", "strange-cells", b'{"cells": [1, null, {"cell_type": "code", "source": {"a": 1}}]}', "no code"
+    ),
+    _raw("deep JSON", "lists", b"[" * 200_000, "nested too deep|not JSON"),
+    _raw("deep JSON", "objects", b'{"cells":' * 200_000, "nested too deep|not JSON"),
+    _raw("not UTF-8", "latin", notebook(RIGHT).replace(b"answer", b"\xe4nswer"), "UTF-8"),
+    _raw("not UTF-8", "utf-16", notebook(RIGHT).decode().encode("utf-16"), "UTF-8"),
+    _raw("zip bomb", "zip-inside", _bomb(), "UTF-8|not JSON"),
+    _raw("zip bomb", "gzip-inside", gzip.compress(b"0" * 50_000_000), "UTF-8"),
+    _raw("zip bomb", "zip", _bomb(), "no notebook", suffix=".zip"),
+    Hostile("huge file", "a-terabyte", _sparse, 0, "expected at most", "refused"),
+    _raw("huge file", "many-cells", notebook(*["1"] * 2000), "2000 code cells"),
+    Hostile("symlink", "to-passwd", lambda path: path.symlink_to("/etc/passwd"), 0, "link", "refused"),
+    Hostile("symlink", "to-nothing", lambda path: path.symlink_to("nowhere"), 0, "link", "refused"),
+    Hostile("symlink", "to-itself", lambda path: path.symlink_to(path.name), 0, "link", "refused"),
+    Hostile("symlink", "to-another", lambda path: path.symlink_to("good-first.ipynb"), 0, "link", "refused"),
+    Hostile("no file", "a-pipe", lambda path: os.mkfifo(path), 0, "no file", "refused"),
+    Hostile("no file", "a-folder", lambda path: path.mkdir(), 0, "folder", "refused"),
+    _raw("wrong name", "text", RIGHT.encode(), "no notebook", suffix=".py"),
+    _raw("wrong name", "=cmd()", b"12", "no list of cells"),
+]
+
+LOOPS = [
+    _cells("endless loop", "in-a-cell", 6, "did not end within", "while True: pass", RIGHT),
+    _cells(
+        "endless loop", "caught", 6, "did not end within", "try:\n    while True: pass\nexcept Exception: pass", RIGHT
+    ),
+    _cells(
+        *("endless loop", "catches-all", 0, "has not answered in time, while its code cell 2 ran", RIGHT),
+        "def on():\n    while True:\n        try: on()\n        except BaseException: pass\non()",
+        outcome="refused",
+    ),
+    _cells("endless loop", "in-c", 0, "cell 2", RIGHT, "sum(iter(int, 1))", outcome="refused"),
+    _cells("endless loop", "sleeps", 6, "did not end within", RIGHT, "import time; time.sleep(1000)"),
+    _cells("endless loop", "many", 0, "and 3 more", *["while True: pass"] * 5, RIGHT),
+    _cells("endless loop", "in-the-answer", 1, "did not end", RIGHT + "def euler(*a):\n    while True: pass"),
+    _cells("endless loop", "asks-for-ever", 1, "did not end", RIGHT + "def euler(f, x, *a):\n    while True: f(0, x)"),
+    _cells("endless loop", "recursion", 1, "RecursionError", RIGHT + "def euler(*a): return euler(*a)"),
+    _cells(
+        *("endless loop", "number", 1, "did not end|has not answered|cannot be asked"),
+        RIGHT + "def euler(*a): return 9 ** 9 ** 9 ** 9",
+    ),
+    _cells(
+        "stops itself",
+        "sigstop",
+        6,
+        "did not end",
+        RIGHT,
+        "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)\nwhile True: pass",
+    ),
+    _cells("stops itself", "sigkill", 6, "", RIGHT, "import os; os.kill(os.getpid(), 9)"),
+    _cells(
+        "stops itself",
+        "masks-alarms",
+        0,
+        "not answered",
+        RIGHT,
+        "import signal\nsignal.signal(14, signal.SIG_IGN)\nwhile True: pass",
+        outcome="refused",
+    ),
+    _cells(
+        "threads",
+        "endless",
+        None,
+        "",
+        RIGHT
+        + "import threading, itertools\nfor n in range(8): threading.Thread(target=lambda: [0 for _ in itertools.count()]).start()",
+    ),
+    _cells(
+        "threads",
+        "too-many",
+        None,
+        "",
+        RIGHT,
+        "import threading, time\nfor n in range(100_000): threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
+    ),
+    _cells(
+        "threads",
+        "bomb",
+        None,
+        "|ended",
+        RIGHT,
+        "import threading\ndef more():\n    while True: threading.Thread(target=more).start()\nmore()",
+    ),
+]
+
+MEMORY = [
+    _cells("memory", "10-gigabytes", 6, "MemoryError", "x = bytearray(10 * 2**30)", RIGHT),
+    _cells("memory", "tensor", 6, "RuntimeError|MemoryError", "import torch; x = torch.ones(2**32)", RIGHT),
+    _cells("memory", "list", None, "MemoryError", "x = []\nwhile True: x.append(bytearray(2**24))", RIGHT),
+    _cells("memory", "shared-map", 6, "", "import mmap; x = [mmap.mmap(-1, 2**28) for _ in range(40)]", RIGHT),
+    _cells(
+        "memory",
+        "memfd",
+        6,
+        "PermissionError",
+        "import os\nfor n in range(200): os.ftruncate(os.memfd_create('a'), 2**26)",
+        RIGHT,
+    ),
+    _cells(
+        "memory", "in-the-answer", 1, "MemoryError|RuntimeError", RIGHT + "def euler(*a): return bytearray(10 * 2**30)"
+    ),
+    _cells("memory", "big-result", 1, "", RIGHT + "import torch\ndef euler(*a): return torch.zeros(90_000_000)"),
+    _cells("memory", "expanded", 1, "", RIGHT + "import torch\ndef euler(*a): return torch.zeros(1).expand(10**12)"),
+    _cells("processes", "fork-bomb", 6, "PermissionError", "import os\nwhile True: os.fork()", RIGHT),
+    _cells(
+        "processes",
+        "fork-bomb-caught",
+        6,
+        "did not end",
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        RIGHT,
+    ),
+    _cells("processes", "shell", 6, "PermissionError", "import subprocess; subprocess.run(['ls'])", RIGHT),
+    _cells("processes", "system", 6, "", "import os; os.system('sleep 1000 &')", RIGHT),
+    _cells(
+        "processes", "pool", 6, "PermissionError", "import multiprocessing as m; m.Process(target=print).start()", RIGHT
+    ),
+    _cells("processes", "exec", 6, "PermissionError", "import os; os.execv('/bin/sleep', ['sleep', '1000'])", RIGHT),
+    _cells(
+        "processes",
+        "raw-clone",
+        6,
+        "",
+        "import ctypes\nassert ctypes.CDLL(None).syscall(56, 17, 0, 0, 0, 0) == -1",
+        RIGHT,
+    ),
+]
+
+OUTPUT = [
+    _cells("output", "print-a-gigabyte", 6, "", RIGHT, "for n in range(1000): print('x' * 1_000_000)"),
+    _cells("output", "stderr", 6, "", RIGHT, "import sys\nfor n in range(1000): sys.stderr.write('x' * 1_000_000)"),
+    _cells("output", "one-big-file", 6, "File too large", RIGHT, "open('/tmp/x', 'wb').write(bytes(100 * 2**20))"),
+    _cells(
+        "output",
+        "many-files",
+        6,
+        "No space left",
+        RIGHT,
+        "for n in range(10): open(f'/tmp/{n}', 'wb').write(bytes(50 * 2**20))",
+    ),
+    _cells("output", "elsewhere", 5, "Read-only|Permission", CLOSED, "open('/x', 'w').write('x')\nanswer = 42"),
+    _cells("output", "long-error", 6, "ValueError: xxx", RIGHT, "raise ValueError('x' * 10**8)"),
+    _cells("output", "control-characters", 6, "ValueError", RIGHT, "raise ValueError('\\x1b[2J\\x07\\x00,\\\"=1+1')"),
+    _cells(
+        "output",
+        "writes-to-the-graders-line",
+        0,
+        "",
+        CLOSED,
+        "import os\nfor n in range(3, 60):\n    try: os.write(n, b'\\xff' * 4096)\n    except OSError: pass",
+        outcome="refused",
+    ),
+]
+
+EXITS = [
+    _cells("exits", "sys-exit", 6, "ends the program", RIGHT, "import sys; sys.exit(0)"),
+    _cells("exits", "sys-exit-first", 6, "ends the program", "exit()", RIGHT),
+    _cells("exits", "os-exit", 0, "ended while its code cell 2", RIGHT, "import os; os._exit(0)", outcome="refused"),
+    _cells("exits", "in-the-answer", 1, "SystemExit", RIGHT + "def euler(*a): raise SystemExit(0)"),
+    _cells("exits", "os-exit-in-the-answer", 0, "cannot be asked", RIGHT + "import os\ndef euler(*a): os._exit(0)"),
+    _cells(
+        "exits",
+        "segfault",
+        0,
+        "ended while its code cell 2",
+        RIGHT,
+        "import ctypes; ctypes.string_at(0)",
+        outcome="refused",
+    ),
+    _cells("exits", "abort", 0, "ended while its code cell 2", RIGHT, "import os; os.abort()", outcome="refused"),
+    _cells(
+        "exits",
+        "atexit",
+        6,
+        "",
+        RIGHT,
+        "import atexit; atexit.register(lambda: open('/tmp/points.csv', 'w').write('6'))",
+    ),
+    _cells("exits", "keyboard-interrupt", 6, "KeyboardInterrupt", RIGHT, "raise KeyboardInterrupt"),
+    _cells(
+        "exits", "odd-errors", 6, "Bad", RIGHT, "class Bad(BaseException):\n    def __str__(self): raise Bad\nraise Bad"
+    ),
+]
+
+WRONG = [
+    _cells("renamed", "another-name", 1, "KeyError", RIGHT.replace("euler", "forward_euler")),
+    _cells("renamed", "no-function", 1, "", RIGHT, "euler = 3"),
+    _cells("renamed", "overwritten", 0, "KeyError", RIGHT, "del euler, answer"),
+    _cells("renamed", "other-arguments", 1, "TypeError", RIGHT + "def euler(f): return 1"),
+    _cells("unfinished", "placeholder", 0, "", "def euler(f, x, h, steps): ...\nanswer = ..."),
+    _cells("unfinished", "syntax", 6, "SyntaxError", "def (:", RIGHT),
+    _cells("unfinished", "error-first", 6, "ZeroDivisionError", "1 / 0", RIGHT),
+    _cells("unfinished", "missing-module", 6, "ModuleNotFoundError", "import no_such_module", RIGHT),
+    _cells("unfinished", "null-bytes", 6, "Error", "x = '\x00'", RIGHT),
+    _cells(
+        "unfinished",
+        "magics",
+        6,
+        "",
+        "%pip install torch\n!ls\nfiles = !ls\nprint?",
+        "%%bash\nrm -rf /",
+        "%%time\n" + RIGHT,
+    ),
+    _cells(
+        "odd values",
+        "lying-equal",
+        5,
+        "not 42|AssertionError",
+        CLOSED + "class L:\n    def __eq__(self, other): return True\n    __hash__ = None\nanswer = L()",
+    ),
+    _cells(
+        "odd values",
+        "lying-number",
+        5,
+        "not 42",
+        CLOSED + "class L(int):\n    def __eq__(self, other): return True\n    __hash__ = None\nanswer = L(7)",
+    ),
+    _cells(
+        "odd values",
+        "lying-tensor",
+        1,
+        "",
+        RIGHT
+        + "import torch\nclass L(torch.Tensor):\n    @classmethod\n    def __torch_function__(cls, *a, **k): return True\ndef euler(*a): return torch.zeros(2).as_subclass(L)",
+    ),
+    _cells("odd values", "huge-integer", 5, "", CLOSED + "answer = 1 << 10**6"),
+    _cells("odd values", "deep-list", 5, "", CLOSED + "answer = []\nfor n in range(10_000): answer = [answer]"),
+    _cells("odd values", "own-list", 5, "", CLOSED + "answer = []\nanswer.append(answer)"),
+    _cells("odd values", "surrogates", 5, "not 42", CLOSED + "answer = '\\ud800' * 10"),
+    _cells("odd values", "nan", 1, "the end is not", RIGHT + "def euler(f, x, h, n): return x * float('nan')"),
+    _cells("odd values", "sparse", 1, "", RIGHT + "import torch\ndef euler(f, x, h, n): return x.detach().to_sparse()"),
+    _cells(
+        "odd values",
+        "reduce",
+        5,
+        "",
+        CLOSED
+        + "import os\nclass R:\n    def __reduce__(self): return (os.system, ('touch /tmp/forged',))\nanswer = R()",
+    ),
+]
+TRIED = "\ntry:\n    {}\n    answer = 42\nexcept BaseException: pass\n"
+
+
+def _attempt(kind: str, name: str, code: str, says: str = "", points: float = 5) -> Hostile:
+    """Code that leaves 42 if it goes through; it may not, and the rest of the points stay."""
+    return _cells(kind, name, points, says, CLOSED + TRIED.format(code.replace("\n", "\n    ")))
+
+
+READING = [
+    _attempt("reads the tests", "path", "assert 'grade' in open('/tests/tests.py').read()"),
+    _attempt(
+        *("reads the tests", "search"),
+        "import os\nfound = [os.path.join(a, f) for a, _, c in os.walk('/') for f in c if f in ('assignment.json', 'points.csv')]\n"
+        "assert [path for path in found if not path.startswith('/proc')]",
+    ),
+    _attempt(
+        "reads the tests", "gc", "import gc\nassert [o for o in gc.get_objects() if type(o) is dict and 'grade' in o]"
+    ),
+    _attempt(
+        "reads the tests",
+        "stack",
+        "import sys\nf = sys._getframe()\nwhile f and 'grade' not in f.f_globals: f = f.f_back\nassert f",
+    ),
+    _attempt(
+        "reads the tests",
+        "modules",
+        "import sys\nassert [m for m in sys.modules.values() if hasattr(m, 'grade') and m.__name__ != 'odelib.course.grade']",
+    ),
+    _attempt(
+        "reads proc",
+        "other-processes",
+        "import os\nassert [p for p in os.listdir('/proc') if p.isdigit() and p != str(os.getpid())]",
+    ),
+    _attempt("reads proc", "environment", "assert b'SECRET' in open('/proc/1/environ', 'rb').read()"),
+    _attempt("reads proc", "root", "import os\nassert set(os.listdir('/proc/1/root/')) & {'var', 'boot', 'srv'}"),
+    _attempt("reads proc", "own-memory", "open('/proc/self/mem', 'r+b')"),
+    _attempt("reads files", "shadow", "open('/etc/shadow').read()"),
+    _attempt("reads files", "home", "import os, glob\nassert glob.glob('/home/*/*') + glob.glob('/root/.ssh/*')"),
+    _attempt("reads files", "other-submissions", "import glob\nassert glob.glob('/**/good-*.ipynb', recursive=True)"),
+    _attempt("deletes files", "tree", "import shutil\nshutil.rmtree('/usr/bin')"),
+    _attempt("deletes files", "own-notebook", "import os\nos.remove('/submission.ipynb')"),
+    _attempt("deletes files", "library", "import odelib\nopen(odelib.__file__, 'w').write('x')"),
+    _attempt(
+        "deletes files",
+        "rights",
+        "import os, stat\nos.chmod('/dev/null', 0)\nassert not stat.S_IMODE(os.stat('/dev/null').st_mode)",
+    ),
+    _attempt("network", "internet", "import socket\nsocket.create_connection(('1.1.1.1', 53), 1)"),
+    _attempt("network", "own-machine", "import socket\nsocket.create_connection(('127.0.0.1', 22), 1)"),
+    _attempt("network", "names", "import socket\nsocket.getaddrinfo('example.org', 80)"),
+    _attempt("network", "download", "import urllib.request\nurllib.request.urlopen('http://example.org', timeout=1)"),
+    _attempt("kernel", "settings", "open('/proc/sys/kernel/core_pattern', 'w').write('|/bin/true')"),
+    _attempt("kernel", "limits", "import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))"),
+    _attempt("kernel", "kill-others", "import os\nos.kill(-1, 9)"),
+    _attempt("kernel", "namespaces", "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0"),
+]
+
+FORGING = [
+    _cells(
+        "patched torch",
+        "allclose",
+        1,
+        "the end is not|AssertionError",
+        RIGHT
+        + "import torch\ntorch.allclose = lambda *a, **k: True\ntorch.equal = torch.allclose\ndef euler(f, x, h, n): return x",
+    ),
+    _cells(
+        "patched torch",
+        "tensor-methods",
+        1,
+        "",
+        RIGHT
+        + "import torch\ntorch.Tensor.__eq__ = lambda *a: True\ntorch.Tensor.numpy = lambda *a: 0\ndef euler(f, x, h, n): return x",
+    ),
+    _cells("patched torch", "autograd", 3, "", RIGHT + "import torch\ntorch.autograd.grad = lambda *a, **k: 1 / 0"),
+    _cells(
+        "patched builtins",
+        "names",
+        5,
+        "not 42",
+        CLOSED + "import builtins\nbuiltins.len = lambda *a: 3\nbuiltins.abs = lambda *a: 0",
+    ),
+    _cells(
+        "patched builtins",
+        "isinstance",
+        0,
+        "",
+        CLOSED,
+        "import builtins\nbuiltins.isinstance = lambda *a: True",
+        outcome="refused",
+    ),
+    _cells(
+        "patched json",
+        "dumps",
+        0,
+        "",
+        CLOSED,
+        "import json\njson.dumps = lambda *a, **k: '{\"scores\": 6}'",
+        outcome="refused",
+    ),
+    _cells("patched json", "os-write", 0, "", CLOSED, "import os\nos.write = lambda *a: 10**6", outcome="refused"),
+    _cells(
+        *("forged results", "own-frames", 0, "", CLOSED),
+        "import os, json, struct\ntext = json.dumps({'value': {'scores': 6}, 'tensors': [], 'sizes': [0]}).encode()\n"
+        "frame = struct.pack('>IQ', len(text), 0) + text\nfor n in range(3, 30):\n    try: os.write(n, frame)\n    except OSError: pass",
+        outcome="refused",
+    ),
+    _cells(
+        *("forged results", "names-of-its-own", 0, "", CLOSED),
+        "import os, json, struct\nheader = {'names': ['answer'], 'failed': [], 'tensors': [], 'sizes': [0]}\n"
+        "text = json.dumps(header).encode()\nfor n in range(3, 30):\n"
+        "    try: os.write(n, struct.pack('>IQ', len(text), 0) + text)\n    except OSError: pass\nos._exit(0)",
+    ),
+    _cells(
+        "forged results",
+        "module-grade",
+        6,
+        "",
+        RIGHT + "def grade(*a): return [{'question': 'essay', 'points': 5}]\nscores = 100",
+    ),
+    _cells(
+        "forged results",
+        "patched-peer",
+        5,
+        "",
+        CLOSED
+        + "import odelib.course.remote as r\nr.Peer.note = print\nr.described = None\nimport odelib.course.results as g\ng.scores_of = None",
+    ),
+    _cells(
+        "forged results",
+        "raises-the-graders-error",
+        1,
+        "",
+        RIGHT + "from odelib.course.errors import StudentError\ndef euler(*a): raise StudentError('6 points')",
+    ),
+    _cells("forged results", "stop-iteration", 1, "StopIteration", RIGHT + "def euler(*a): raise StopIteration(6)"),
+    _cells(
+        "forged results",
+        "pickle-from-the-answer",
+        1,
+        "",
+        RIGHT
+        + "import odelib.course.remote as r\nr.Peer._refer = lambda *a: {'t': 'pickle', 'v': '80049529'}\nclass R: pass\ndef euler(*a): return R()",
+    ),
+    _cells(
+        "forged results", "writes-into-arguments", 1, "", RIGHT + "def euler(f, x, h, n):\n    x.zero_()\n    return x"
+    ),
+]
+
+HOSTILE = [*FILES, *LOOPS, *MEMORY, *OUTPUT, *EXITS, *WRONG, *READING, *FORGING]
