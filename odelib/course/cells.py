@@ -101,7 +101,7 @@ def _text(source: Any) -> str:
 
 
 def plain(source: str) -> str:
-    """A cell without ``%magic``, ``!command`` and ``name?``, which only Jupyter understands; of other languages nothing."""
+    """A cell without ``%magic``, ``!command`` and ``name?``, which only Jupyter knows; of another language nothing."""
     first = source.lstrip()
     if first.startswith("%%"):
         line, _, rest = first.partition("\n")
@@ -111,7 +111,7 @@ def plain(source: str) -> str:
         timed = re.match(r"(\s*)%time\s+(.*)", line)
         if timed:
             line = timed[1] + timed[2]
-        elif re.match(r"\s*([%!]|\w+ *= *[%!])", line) or re.match(r"\s*\??[\w.]+\?+\s*$", line):
+        elif re.match(r"\s*([%!]|\w+ *= *[%!])", line) or re.match(r"\s*(\?{1,2}[\w.]+|[\w.]+\?{1,2})\s*$", line):
             line = re.sub(r"\S.*", "pass", line)
         lines.append(line)
     return "\n".join(lines) + "\n"

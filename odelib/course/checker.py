@@ -1,4 +1,4 @@
-"""The process of ``odelib check``: ``python -m odelib.course.checker``. It runs a notebook and says what its checks say.
+"""The process of ``odelib check``: ``python -m odelib.course.checker``. It runs a notebook and tells what checks say.
 
 The checks run beside the reader's own code, which could answer in their place: what they say is for the reader.
 """

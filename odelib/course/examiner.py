@@ -47,7 +47,11 @@ def main() -> None:
     job = json.loads(sys.stdin.read())
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # tests may print
-    result = examine(Path(sys.argv[1]), job)
+    try:
+        result = examine(Path(sys.argv[1]), job)
+    except (Exception, TooLong) as error:
+        why = f"the tests stopped with {type(error).__name__}: {str(error)[:300]}"
+        result = {"refused": None, "failed": [], "stopped": why, "look": True, "scores": []}
     with os.fdopen(answers, "w") as file:
         json.dump(result, file)
 
@@ -62,9 +66,9 @@ def examine(folder: Path, job: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``refused``: why it did not run, or null; ``failed``: the cells with errors; ``stopped``: why the tests did not
-        end, or null; ``scores``: what ``grade`` returned.
+        end, or null; ``look``: whether that is no fault of the submission; ``scores``: what ``grade`` returned.
     """
-    result: dict[str, Any] = {"refused": None, "failed": [], "stopped": None, "scores": []}
+    result: dict[str, Any] = {"refused": None, "failed": [], "stopped": None, "look": False, "scores": []}
     line = Line(job["reading"], job["writing"])
     peer = Peer(line, trusting=False)
     cell = 0
@@ -96,8 +100,6 @@ def examine(folder: Path, job: Mapping[str, Any]) -> dict[str, Any]:
         json.dumps(result["scores"])
     except StudentError as error:
         result["scores"], result["stopped"] = [], f"an error of the submission stopped the tests: {error}"
-    except (Exception, TooLong) as error:
-        result["scores"], result["stopped"] = [], f"the tests stopped with {type(error).__name__}: {str(error)[:300]}"
     return result
 
 

@@ -236,7 +236,7 @@ def _grade(prepared: _Prepared, assignment: Assignment, sandbox: Sandbox, alive:
     more = len(result["failed"]) - 3
     reason = one_line(f"Cells with errors: {reason}{f'; and {more} more' if more > 0 else ''}" if reason else "")
     if result["stopped"] is not None:
-        outcome = "refused" if "submission" in result["stopped"] else "look"
+        outcome = "look" if result["look"] else "refused"
         return _without_points(prepared.graded, assignment, one_line(f"{result['stopped']}. {reason}"), outcome)
     try:
         scores = scores_of(result["scores"], assignment.questions)

@@ -344,7 +344,7 @@ READING = [
     _attempt(
         "reads the tests",
         "modules",
-        "import sys\nassert [m for m in sys.modules.values() if hasattr(m, 'grade') and m.__name__ != 'odelib.course.grade']",
+        "import sys\nassert [m for m in sys.modules.values() if callable(vars(m).get('grade'))]",
     ),
     _attempt(
         "reads proc",
@@ -396,9 +396,10 @@ FORGING = [
     _cells(
         "patched builtins",
         "names",
-        5,
-        "not 42",
+        0,
+        "no message",
         CLOSED + "import builtins\nbuiltins.len = lambda *a: 3\nbuiltins.abs = lambda *a: 0",
+        outcome="refused",
     ),
     _cells(
         "patched builtins",
@@ -420,10 +421,9 @@ FORGING = [
     ),
     _cells("patched json", "os-write", 0, "", CLOSED, "import os\nos.write = lambda *a: 10**6", outcome="refused"),
     _cells(
-        *("forged results", "own-frames", 0, "", CLOSED),
+        *("forged results", "own-frames", 5, "", CLOSED),
         "import os, json, struct\ntext = json.dumps({'value': {'scores': 6}, 'tensors': [], 'sizes': [0]}).encode()\n"
         "frame = struct.pack('>IQ', len(text), 0) + text\nfor n in range(3, 30):\n    try: os.write(n, frame)\n    except OSError: pass",
-        outcome="refused",
     ),
     _cells(
         *("forged results", "names-of-its-own", 0, "", CLOSED),
@@ -457,7 +457,7 @@ FORGING = [
     _cells(
         "forged results",
         "pickle-from-the-answer",
-        1,
+        0,
         "",
         RIGHT
         + "import odelib.course.remote as r\nr.Peer._refer = lambda *a: {'t': 'pickle', 'v': '80049529'}\nclass R: pass\ndef euler(*a): return R()",
