@@ -117,7 +117,6 @@ def _run(
         running = sandbox.start(
             *("odelib.course.checker", [NOTEBOOK]),
             shown=shown,
-            memory_mb=MEMORY_MB,
             stdin=reads,
             stdout=writes,
         )

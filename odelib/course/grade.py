@@ -266,13 +266,10 @@ def _run(
             return running
 
         shown = {NOTEBOOK: notebook}
-        memory = int(limits["memory_mb"]) + 2048
-        start(
-            *(sandbox, "student", NOTEBOOK), shown=shown, memory_mb=memory, stdin=student_reads, stdout=student_writes
-        )
+        start(*(sandbox, "student", NOTEBOOK), shown=shown, stdin=student_reads, stdout=student_writes)
         shown = {TESTS: assignment.folder.absolute()}
         passed, pipe = (reading, writing), subprocess.PIPE
-        examiner = start(tests, "examiner", TESTS, shown=shown, memory_mb=0, stdin=pipe, stdout=pipe, passed=passed)
+        examiner = start(tests, "examiner", TESTS, shown=shown, stdin=pipe, stdout=pipe, passed=passed)
         _close(descriptors)
         job = {**limits, "parameters": prepared.parameters, "reading": reading, "writing": writing}
         try:

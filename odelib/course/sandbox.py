@@ -4,10 +4,12 @@ Bubblewrap, podman or docker give it namespaces of its own: no network, no other
 read-only but for a small folder in memory. What the process takes away from itself is in ``odelib.course.confine``.
 """
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ LIBRARY = Path("/library")
 """Where ``odelib`` lies in a sandbox."""
 DATA = Path("/data")
 """Where full data sets lie in a sandbox that shows them."""
+IMAGE = "odelib-empty"
+"""The image of podman and docker: empty, since what is needed is shown of this machine."""
 _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64")
 _SYSTEM = ("/usr", "/nix/store", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts", "/etc/localtime")
 _ENVIRONMENT = {
@@ -37,9 +41,7 @@ _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "USER": "student",
 }
-CANNOT_STOP = (
-    "a submission can read and delete files of yours, and whatever else your account may do, where there is no sandbox"
-)
+CANNOT_STOP = "without a sandbox a submission can read and delete what you can, the tests and the secret among it"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,6 @@ class Sandbox:
         arguments: Sequence[str],
         *,
         shown: Mapping[str, Path],
-        memory_mb: int,
         stdin: int,
         stdout: int,
         passed: Sequence[int] = (),
@@ -71,13 +72,12 @@ class Sandbox:
             module: Its name.
             arguments: Of its command line; a place of ``shown`` is replaced by where it is.
             shown: Places in the sandbox, and what file or folder is to be read there.
-            memory_mb: The most memory, in MiB, where the sandbox itself can limit it.
             stdin: Descriptor that it reads.
             stdout: Descriptor that it writes.
             passed: Further descriptors; only bubblewrap and no sandbox hand them on.
         """
         name = f"odelib-{uuid.uuid4().hex[:12]}"
-        command, environment = self._command(name, shown, memory_mb)
+        command, environment = self._command(name, shown)
         if self.kind == "none":
             arguments = [str(shown.get(argument, argument)) for argument in arguments]
         process = subprocess.Popen(
@@ -92,7 +92,7 @@ class Sandbox:
         )
         return Running(process, [self.program, "kill", name] if self.kind in ("podman", "docker") else [])
 
-    def _command(self, name: str, shown: Mapping[str, Path], memory_mb: int) -> tuple[list[str], dict[str, str]]:
+    def _command(self, name: str, shown: Mapping[str, Path]) -> tuple[list[str], dict[str, str]]:
         own = {**_ENVIRONMENT, "PYTHONPATH": str(LIBRARY)}
         if self.kind == "none":
             return [], {**os.environ, **_ENVIRONMENT, "PYTHONPATH": str(Path(odelib.__file__).parents[1])}
@@ -102,7 +102,7 @@ class Sandbox:
         places |= {str(LIBRARY / "odelib"): Path(odelib.__file__).parent, **shown}
         if self.kind == "bwrap":
             return [self.program, *_bubblewrap(places, own)], {"PATH": os.environ.get("PATH", "")}
-        return [self.program, *_container(name, places, own, memory_mb)], dict(os.environ)
+        return [self.program, *_container(self.kind, name, places, own)], dict(os.environ)
 
 
 @dataclass(eq=False)
@@ -172,22 +172,27 @@ def find(named: str | None = None, unsafe: bool = False) -> Sandbox:
     if unsafe and named is None:
         return Sandbox("none")
     raise ValueError(
-        f"{CANNOT_STOP}, and {', '.join(reasons)}: install bubblewrap (apt-get install bubblewrap), "
+        f"{', '.join(reasons)}, and {CANNOT_STOP}: install bubblewrap (apt-get install bubblewrap), "
         "or accept that with --unsafe"
     )
 
 
 def sandbox_fails(sandbox: Sandbox) -> str | None:
     """Why a sandbox does not start a process here, as the last line of what it says; None if it does."""
-    command, environment = sandbox._command("odelib-probe", {}, 512)
+    command, environment = sandbox._command(f"odelib-{uuid.uuid4().hex[:12]}", {})
     try:
+        if sandbox.kind in ("podman", "docker"):
+            _make_image(sandbox.program)
         tried = subprocess.run(
             [*command, "/bin/true"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
         )
+        code, stderr = tried.returncode, tried.stderr
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    lines = tried.stderr.decode(errors="replace").strip().splitlines()
-    return None if tried.returncode == 0 else (lines[-1][:200] if lines else f"exit code {tried.returncode}")
+    except subprocess.CalledProcessError as error:
+        code, stderr = error.returncode, error.stderr
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    return None if code == 0 else (lines[-1][:200] if lines else f"exit code {code}")
 
 
 def _bubblewrap(places: Mapping[str, Path], environment: Mapping[str, str]) -> list[str]:
@@ -210,5 +215,29 @@ def _bubblewrap(places: Mapping[str, Path], environment: Mapping[str, str]) -> l
     return options
 
 
-def _container(name: str, places: Mapping[str, Path], environment: Mapping[str, str], memory_mb: int) -> list[str]:
-    raise NotImplementedError
+def _container(kind: str, name: str, places: Mapping[str, Path], environment: Mapping[str, str]) -> list[str]:
+    options = f"run --rm --interactive --name {name} --network none --read-only --cap-drop all --user 1000:1000".split()
+    options += "--security-opt no-new-privileges --security-opt label=disable --shm-size 1m --workdir /tmp".split()
+    options += [*("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")]  # no more than one may give away
+    options += ["--tmpfs", f"/tmp:rw,size={SCRATCH_MB}m,mode=1777"]
+    if kind == "podman":
+        options += ["--read-only-tmpfs=false"]
+    for place, path in places.items():
+        options += ["--mount", f"type=bind,source={path},target={place},readonly"]
+    for name, value in environment.items():
+        options += ["--env", f"{name}={value}"]
+    return [*options, IMAGE]
+
+
+def _make_image(program: str) -> None:
+    """Make an image with nothing in it but the links that lead from / to the system's programs, which are shown."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name in _ROOTS:
+            link = tarfile.TarInfo(name)
+            if Path("/", name).is_symlink():
+                link.type, link.linkname = tarfile.SYMTYPE, os.readlink(Path("/", name))
+                tar.addfile(link)
+    subprocess.run(
+        [program, "import", "-", IMAGE], input=archive.getvalue(), capture_output=True, check=True, timeout=60
+    )

@@ -49,7 +49,7 @@ def test_a_process_cannot_do_what_it_gave_up(tmp_path):
 def test_without_a_sandbox_one_sentence_says_what_that_means(monkeypatch):
     monkeypatch.setattr(sandbox.shutil, "which", lambda kind: None)
     monkeypatch.setattr(sandbox, "can_filter", lambda: True)
-    with pytest.raises(ValueError, match="can read and delete files of yours") as caught:
+    with pytest.raises(ValueError, match="can read and delete what you can") as caught:
         find()
     for part in ("bwrap is not installed", "docker is not installed", "apt-get install bubblewrap", "--unsafe"):
         assert part in str(caught.value)
