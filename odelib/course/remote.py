@@ -17,6 +17,7 @@ from torch import Tensor
 from odelib.course.cells import interruptible
 from odelib.course.errors import StudentEndedError, described, error_of
 from odelib.course.standins import Remote, RemoteFunction
+from odelib.course.through import Call, pull_back, push_forward, transforming
 from odelib.course.wire import Ended, Garbled, Line, Packer, numbers_of, unpack
 
 KEPT_CALLS = 2000
@@ -65,18 +66,21 @@ class Peer:
         """
         packer = Packer(self._refer)
         request = {**what, "args": packer.pack(list(args)), "kwargs": packer.pack(kwargs or {})}
-        box: dict[str, Any] = {}
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in packer.tensors):
-            results = list(_Through.apply(self, request, box, *packer.tensors))[:-1]
+        mapped = transforming()
+        request["wanting"] = mapped  # then a tensor does not say itself whether it wants a gradient
+        call = Call(self._exchange, request)
+        if mapped or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in packer.tensors)):
+            results = call.through(packer.tensors)
         else:
-            results = self._exchange(request, packer.tensors, box)
+            results = self._exchange(request, packer.tensors, call.box)
+        reply = call.box["reply"]
         try:
-            for place, changed in box["reply"].get("changed", []):
+            for place, changed in reply.get("changed", []) if not mapped else []:
                 mine, theirs = packer.tensors[place], results[changed]
                 if mine.shape == theirs.shape and mine.dtype == theirs.dtype:
                     with torch.no_grad():
                         mine.copy_(theirs)
-            return unpack(box["reply"].get("value"), results, self._referred)
+            return unpack(reply.get("value"), results, self._referred)
         except (Garbled, RecursionError, TypeError, ValueError, LookupError, AttributeError) as error:
             raise self._die(f"it answered with what is no value ({error})") from error
 
@@ -141,11 +145,11 @@ class Peer:
 
     def _answer(self, header: dict[str, Any], tensors: list[Tensor], raw: bytes, packer: Packer) -> dict[str, Any]:
         do, on = header.get("do"), header.get("on")
-        if do == "backward":
-            packer.tensors += self._pull_back(on, tensors)
-            return {}
         for tensor, (_, _, wanted) in zip(tensors, header["tensors"], strict=True):
+            wanted = wanted or header.get("wanting")
             tensor.requires_grad_(bool(wanted) and (tensor.is_floating_point() or tensor.is_complex()))
+        if do in ("backward", "forward"):
+            return self._differentiate(do, on, tensors, bool(header.get("wanting")), packer)
         before = [numbers_of(tensor) for tensor in tensors] if self._trusting else []
         args = unpack(header.get("args"), tensors, self._referred)
         kwargs = unpack(header.get("kwargs"), tensors, self._referred)
@@ -154,10 +158,7 @@ class Peer:
         answer: dict[str, Any] = {"value": packer.pack(value)}
         wanting = [tensor for tensor in packer.tensors if tensor.requires_grad]
         if wanting and any(tensor.requires_grad for tensor in tensors):
-            self._made += 1
-            self._calls[self._made] = tensors, list(packer.tensors)
-            self._calls.pop(self._made - KEPT_CALLS, None)
-            answer["call"] = self._made
+            answer["call"] = self._keep(tensors, packer.tensors)
         answer["changed"] = []
         for place, (was, now) in enumerate(zip(before, tensors, strict=bool(before))):
             if was != numbers_of(now):
@@ -185,22 +186,20 @@ class Peer:
                 raise Garbled(f"it has more than {MOST_PARTS} parts")
         return parts
 
-    def _pull_back(self, call: Any, gradients: list[Tensor]) -> list[Tensor]:
+    def _differentiate(self, do: str, call: Any, given: list[Tensor], again: bool, packer: Packer) -> dict[str, Any]:
         if call not in self._calls:
-            raise Garbled("gradients of a call that nobody made")
+            raise Garbled("the derivative of a call that nobody made")
         inputs, outputs = self._calls[call]
-        to = [tensor for tensor in inputs if tensor.requires_grad]
-        # The gradient of a sum: for gradients that it is handed torch imports all of sympy, which takes seconds.
+        given = given[: len(outputs if do == "backward" else inputs)]
         with torch.enable_grad():
-            total = torch.zeros(())
-            for out, grad in zip(outputs, gradients, strict=False):
-                if out.requires_grad:
-                    total = total + ((out * grad.conj()).real if out.is_complex() else out * grad).sum()
-        got = iter(torch.autograd.grad(total, to, allow_unused=True, retain_graph=True))
-        return [
-            torch.zeros_like(tensor) if not tensor.requires_grad or (pulled := next(got)) is None else pulled
-            for tensor in inputs
-        ]
+            packer.tensors += (pull_back if do == "backward" else push_forward)(inputs, outputs, given, again)
+        return {"call": self._keep([*given, *inputs], packer.tensors)} if again else {}
+
+    def _keep(self, inputs: list[Tensor], outputs: list[Tensor]) -> int:
+        self._made += 1
+        self._calls[self._made] = list(inputs), list(outputs)
+        self._calls.pop(self._made - KEPT_CALLS, None)
+        return self._made
 
     def offer(self, names: dict[str, Any]) -> None:
         """Let the other side ask for these by name."""
@@ -240,32 +239,6 @@ class Peer:
         if type(number) is not int or not 0 <= number < len(self._held):
             raise Garbled("nothing has this number")
         return self._held[number]
-
-
-class _Through(torch.autograd.Function):
-    """A call to the other side, with gradients."""
-
-    @staticmethod
-    def forward(peer: Peer, request: dict[str, Any], box: dict[str, Any], *tensors: Tensor) -> tuple[Tensor, ...]:
-        results = peer._exchange(request, list(tensors), box)
-        box["wanting"] = [wanted for _, _, wanted in box["reply"]["tensors"]]
-        return (*results, torch.zeros(()))  # one at least, or torch sees no function
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
-        ctx.peer, _, ctx.box, *tensors = inputs
-        ctx.count = len(tensors)
-        wanting = [*ctx.box["wanting"], False]
-        ctx.mark_non_differentiable(*(out for out, wanted in zip(output, wanting, strict=True) if not wanted))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        box: dict[str, Any] = {}
-        request = {"do": "backward", "on": ctx.box["reply"].get("call")}
-        got = ctx.peer._exchange(request, list(gradients[:-1]), box)
-        if len(got) != ctx.count:
-            raise ctx.peer._die("it gave gradients of something else")
-        return (None, None, None, *got)
 
 
 def _pickled(value: Any) -> bytes | None:

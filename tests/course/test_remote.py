@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch.autograd import functional
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 from odelib.course.errors import StudentEndedError, StudentError
 from odelib.course.remote import Peer
@@ -52,6 +54,8 @@ def fail(kind):
 
 
 OFFERED = {
+    "derivatives": lambda f, x: derivatives(f, x),
+    "wave": lambda x: torch.sin(x) * x.sum(),
     "echo": lambda value: value,
     "euler": euler,
     "square": lambda x: x * x,
@@ -150,6 +154,33 @@ def test_gradients_pass_through_calls_in_both_directions(student):
     assert torch.equal(got, torch.full_like(x, 3.5))
     jacobian = torch.autograd.functional.jacobian(student("square"), x.detach())
     assert torch.equal(jacobian, torch.diag(2 * x.detach()))
+
+
+def derivatives(f, x):
+    """What a student may compute with a field, by each way that torch has."""
+
+    def energy(x):
+        return f(x).pow(2).sum()
+
+    v = torch.ones_like(x)
+    return [
+        *(jvp(f, (x,), (v,))[1], vjp(f, x)[1](v)[0], jacrev(f)(x), jacfwd(f)(x), grad(energy)(x), hessian(energy)(x)),
+        *(vmap(f)(torch.stack([x, 2 * x])), jvp(lambda x: f(f(x)), (x,), (v,))[1]),
+        *(functional.jvp(f, x, v)[1], functional.hessian(energy, x)),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch.func's own, on loading its forward mode
+def test_each_derivative_of_torch_passes_from_one_process_to_the_other(student):
+    x = torch.tensor([0.3, -1.2, 0.7], dtype=torch.float64)
+    matrix = torch.arange(9.0, dtype=torch.float64).reshape(3, 3) / 9
+
+    def field(x):
+        return torch.tanh(matrix @ x) + x**2
+
+    there, here = student("derivatives")(field, x), derivatives(field, x)
+    assert [torch.allclose(a, b) for a, b in zip(there, here, strict=True)] == [True] * 10
+    assert all(map(torch.allclose, derivatives(student("wave"), x), derivatives(OFFERED["wave"], x)))
 
 
 def test_a_module_goes_as_a_copy_and_an_answer_can_be_a_module(student):

@@ -38,5 +38,7 @@ def test_each_answer_gets_the_points_that_it_gets_beside_the_tests(name):
         with other_end({key: value for key, value in namespace.items() if not key.startswith("_")}) as names:
             apart = {one["question"]: one for one in grader(name)(names, parameters(name))}
         if apart[question]["points"] != beside[question]:
-            differ.append((question, kind, label, beside[question], apart[question]["points"], apart[question]["message"]))
+            differ.append(
+                (question, kind, label, beside[question], apart[question]["points"], apart[question]["message"])
+            )
     assert differ == []
