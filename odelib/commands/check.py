@@ -21,10 +21,9 @@ class Check(Command):
 
     def run(self, given: argparse.Namespace) -> int:
         """Check."""
-        from odelib.course.check import check_notebook
+        from odelib.course.check import check_notebook, print_answers
         from odelib.course.sandbox import find
         from odelib.files import write_json
-        from odelib.teaching._display import say
 
         sandbox = find(unsafe=True)
         answers, failed = check_notebook(given.notebook, sandbox, given.seconds)
@@ -38,9 +37,6 @@ class Check(Command):
             "cells_with_errors": failed,
         }
         write_json(out, {**content, "exercises": [asdict(answer) for answer in answers]})
-        for about in failed:
-            say(f"code cell {about['cell']} stops: {about['error']}")
-        for answer in answers:
-            say(f"{answer.name}: {answer.state}" + (f": {answer.why}" if answer.why else ""))
-        say(f"{', '.join(f'{count} {state}' for state, count in counts.items())}; written to {out}")
+        print_answers(answers, failed)
+        print(f"{', '.join(f'{count} {state}' for state, count in counts.items())}; written to {out}")
         return 0

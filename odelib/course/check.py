@@ -15,6 +15,7 @@ from odelib.course.results import one_line
 from odelib.course.sandbox import DATA, Sandbox
 from odelib.course.wire import Ended, Garbled, Line
 from odelib.data.downloads import data_folder
+from odelib.teaching._display import say
 from odelib.teaching.exercises import exercises
 
 START_S = 120.0
@@ -77,6 +78,14 @@ def check_notebook(path: Path, sandbox: Sandbox, seconds: float) -> tuple[list[A
             answers.append(Answer(name, title, "not reached", end or "its check is not called", cell))
     answers += [Answer(name, known[name].title, "missing", "its check is not in the notebook", None) for name in rest]
     return answers, failed
+
+
+def print_answers(answers: Sequence[Answer], failed: Sequence[Mapping[str, Any]]) -> None:
+    """Print a line for each cell that stopped and for each exercise, as far as the console has the characters."""
+    for about in failed:
+        say(f"code cell {about['cell']} stops: {about['error']}")
+    for answer in answers:
+        say(f"{answer.name}: {answer.state}" + (f": {answer.why}" if answer.why else ""))
 
 
 def asked_in(sources: Sequence[str]) -> dict[str, int]:
