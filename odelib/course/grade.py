@@ -1,4 +1,14 @@
-"""Grade a folder of submissions, each in a sandbox of its own, and go on where a stop left it."""
+"""Grade a folder of submissions, each in a sandbox of its own, and go on where a stop left it.
+
+A submission's code and the tests never share a process. The submission runs in one, in a sandbox without the tests, the
+secret, a network or a second process; the tests run in another, and call the submission's functions over a pair of
+pipes, by values that are judged before they are used. So there is no result to forge and no test to read or to patch.
+
+What remains possible: a submission may answer each call with whatever it likes, however it came by it; it sees the
+inputs of the tests, and can carry them into its error messages, which stand in the feedback; it can use up its own time
+and memory, and with a loop that nothing interrupts lose the points of later questions; and it runs on the same kernel,
+so a hole in the kernel is a hole in the sandbox.
+"""
 
 import hashlib
 import json
@@ -121,7 +131,7 @@ def grade_folder(
     (out / "submissions").mkdir(parents=True, exist_ok=True)
     waiting = [_prepare(path, found, assignment, out, key) for path in found]
     alive: set[Running] = set()
-    stopped = threading.Event()
+    stopped, turn = threading.Event(), threading.Lock()
 
     def one(prepared: "_Prepared") -> Graded:
         kept = load(prepared.result)
@@ -133,7 +143,8 @@ def grade_folder(
         if stopped.is_set():  # what was ended tells nothing about the submission
             return graded
         save(prepared.result, graded)
-        say(f"{one_line(graded.file)}: {graded.points:g} points, {graded.outcome}. {graded.reason}".strip())
+        with turn:  # or two lines come out as one
+            say(f"{one_line(graded.file)}: {graded.points:g} points, {graded.outcome}. {graded.reason}".strip())
         return graded
 
     with ThreadPoolExecutor(jobs) as pool:

@@ -1,4 +1,4 @@
-"""Submissions that are broken or mean harm: about a hundred, of more than thirty kinds.
+"""Submissions that are broken or mean harm: more than a hundred and fifty, of more than thirty kinds.
 
 Each is the right answer and something else. It says how many of the six points it gets, and what a reader is told.
 ``answer`` is worth one point where it is 42: an attack sets it to 42 if it succeeds.
@@ -467,4 +467,96 @@ FORGING = [
     ),
 ]
 
-HOSTILE = [*FILES, *LOOPS, *MEMORY, *OUTPUT, *EXITS, *WRONG, *READING, *FORGING]
+STRANGE = [
+    _attempt("system calls", "io-uring", "import ctypes\nassert ctypes.CDLL(None).syscall(425, 8, 0) >= 0"),
+    _attempt("system calls", "other-numbers", "import ctypes\nassert ctypes.CDLL(None).syscall(0x40000000 + 57) > 0"),
+    _attempt(
+        "system calls",
+        "clone3",
+        "import ctypes, struct\nflags = ctypes.create_string_buffer(struct.pack('8Q', 0, 0, 0, 0, 17, 0, 0, 0))\nassert ctypes.CDLL(None).syscall(435, flags, 64) > 0",
+    ),
+    _cells(
+        *("system calls", "of-32-bits", None, "", CLOSED),
+        "import mmap, ctypes\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(bytes([0xB8, 2, 0, 0, 0, 0xCD, 0x80, 0xC3]))\n"
+        "answer = 42 * (ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))() > 0)",
+        outcome="refused",
+    ),
+    _attempt(
+        "system calls", "descriptor-of-another", "import ctypes\nassert ctypes.CDLL(None).syscall(434, 1, 0) >= 0"
+    ),
+    _attempt(
+        "system calls", "mount", "import ctypes\nassert ctypes.CDLL(None).mount(b'none', b'/', b'', 32, None) == 0"
+    ),
+    _attempt("system calls", "chroot", "import os\nos.chroot('/tmp')"),
+    _attempt("system calls", "setuid", "import os\nos.setuid(0)"),
+    _attempt(
+        "devices",
+        "a-disk",
+        "import os\nos.mknod('/tmp/disk', 0o60600, os.makedev(8, 0))\nopen('/tmp/disk', 'rb').read(1)",
+    ),
+    _attempt("devices", "null", "import os\nos.unlink('/dev/null')"),
+    _attempt("devices", "gpu", "open('/dev/nvidia0')"),
+    _attempt(
+        "devices",
+        "leaked-files",
+        "import os\nopen_files = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.lexists(f'/proc/self/fd/{n}')]\nassert [name for name in open_files if name.startswith('/') and not name.startswith(('/proc', '/dev/null'))]",
+    ),
+    _attempt("network", "abstract-socket", "import socket\nsocket.socket(socket.AF_UNIX).connect('\\0/tmp/dbus')"),
+    _cells(
+        "output",
+        "inodes",
+        6,
+        "",
+        RIGHT,
+        "import os\ntry:\n    for n in range(400_000): open(f'/tmp/{n}', 'w').close()\nexcept OSError: pass",
+    ),
+    _cells(
+        "output",
+        "pipes",
+        6,
+        "",
+        RIGHT,
+        "import os\nkept = []\ntry:\n    while True: kept.append(os.pipe())\nexcept OSError: pass\nfor a, b in kept[:100]: os.close(a), os.close(b)",
+    ),
+    _cells(
+        "callbacks",
+        "flood",
+        4,
+        "asked 3003 times",
+        RIGHT + "own = euler\ndef euler(f, x, h, n):\n    for _ in range(3000): f(0, x)\n    return own(f, x, h, n)",
+    ),
+    _cells(
+        "callbacks",
+        "huge",
+        1,
+        "",
+        RIGHT
+        + "import torch\ndef euler(f, x, h, n): return f(0, torch.ones(30_000_000, dtype=torch.float64)) and f(0, 10**200_000)",
+    ),
+    _cells(
+        "callbacks",
+        "of-another-question",
+        3,
+        "the gradient is another",
+        RIGHT + "kept, own = [], euler\ndef euler(f, x, h, n):\n    kept.append(f)\n    return own(kept[0], x, h, n)",
+    ),
+    _cells(
+        "forged results",
+        "a-thread-on-the-line",
+        None,
+        "",
+        CLOSED,
+        "import threading, os, time\ndef go():\n    time.sleep(0.5)\n    for n in 400 * [3, 4, 5, 6, 7, 8]:\n        try: os.write(n, bytes([0, 0, 0, 2, *bytes(8)]) + b'{}')\n        except OSError: pass\n        time.sleep(0.001)\nthreading.Thread(target=go, daemon=True).start()",
+    ),
+    # It may answer what it likes: as many points as for writing `answer = 42`.
+    _cells(
+        *("forged results", "speaks-for-itself", 1, "not callable", CLOSED),
+        "import os, struct, json\ndef send(header):\n    text = json.dumps({**header, 'tensors': [], 'sizes': [0]}).encode()\n"
+        "    os.write(w, struct.pack('>IQ', len(text), 0) + text)\ndef read(n):\n    got = b''\n"
+        "    while len(got) < n: got += os.read(r, n - len(got))\nr, w = [n for n in range(3, 20) if os.path.lexists(f'/proc/self/fd/{n}') and 'pipe' in os.readlink(f'/proc/self/fd/{n}')][:2]\n"
+        "send({'names': ['euler', 'answer'], 'failed': []})\nwhile True:\n    lengths = b''\n"
+        "    while len(lengths) < 12: lengths += os.read(r, 12 - len(lengths))\n    a, b = struct.unpack('>IQ', lengths)\n    read(a), read(b)\n    send({'value': 42})",
+    ),
+]
+
+HOSTILE = [*FILES, *LOOPS, *MEMORY, *OUTPUT, *EXITS, *WRONG, *READING, *FORGING, *STRANGE]
