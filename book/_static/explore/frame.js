@@ -205,7 +205,8 @@ export class Lab {
       this.guesses.replaceChildren();
       answer(index);
       (
-        this.stage.querySelector("button, canvas[tabindex]") ?? this.panel.querySelector("input, button, select")
+        this.stage.querySelector("button:not([tabindex='-1']), canvas[tabindex]") ??
+        this.panel.querySelector("input, button, select")
       )?.focus({ preventScroll: true });
     };
     const choices = options.map((option, i) => make("button", { type: "button", onclick: () => done(i) }, option));

@@ -35,7 +35,14 @@ export function readPack(buffer) {
   const length = Number(new DataView(buffer).getBigUint64(0, true));
   const { __metadata__: beside, ...entries } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
   const weights = {};
-  for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(entries)) {
+  for (const [
+    name,
+    {
+      dtype,
+      shape,
+      data_offsets: [from, to],
+    },
+  ] of Object.entries(entries)) {
     const part = buffer.slice(8 + length + from, 8 + length + to);
     if (name.endsWith(".tens")) weights[name.slice(0, -5)] = fromTens(new Uint8Array(part), shape[0]);
     else if (dtype === "F16") weights[name] = fromHalf(new Uint16Array(part));
@@ -48,7 +55,8 @@ export function readPack(buffer) {
 /** Fetches a pack and reads it. */
 export async function fetchPack(address) {
   const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${new URL(address).pathname} could not be fetched (${answer.status}): reload the page`);
+  if (!answer.ok)
+    throw new Error(`${new URL(address).pathname} could not be fetched (${answer.status}): reload the page`);
   return readPack(await answer.arrayBuffer());
 }
 
@@ -68,7 +76,10 @@ class Network {
   through(x, rule, steps, each = null) {
     const key = `${rule} ${x.length}`;
     if (!this.steppers.has(key))
-      this.steppers.set(key, this.fields.map((field) => stepper(rule, field, x.length)));
+      this.steppers.set(
+        key,
+        this.fields.map((field) => stepper(rule, field, x.length)),
+      );
     const h = this.about.length / steps;
     each?.(x);
     for (const step of this.steppers.get(key))
@@ -106,8 +117,11 @@ export class Classifier extends Network {
     for (let y = 0, at = 0; y < across; y++)
       for (let x = 0; x < across; x++)
         for (let i = 0; i < patch; i++)
-          for (let j = 0; j < patch; j++) rows[at++] = (pixels[(y * patch + i) * side + x * patch + j] / 255 - mean) / std;
-    const [weight, bias, position] = ["patch.weight", "patch.bias", "position"].map((name) => this.take(`embed.${name}`));
+          for (let j = 0; j < patch; j++)
+            rows[at++] = (pixels[(y * patch + i) * side + x * patch + j] / 255 - mean) / std;
+    const [weight, bias, position] = ["patch.weight", "patch.bias", "position"].map((name) =>
+      this.take(`embed.${name}`),
+    );
     const out = new Float64Array(position.length);
     linear(rows, weight, bias, out, across * across, patch * patch, this.dim);
     return out.map((value, k) => value + position[k]);
@@ -123,7 +137,15 @@ export class Classifier extends Network {
   /** The mean token of x in the plane of the pack. */
   project(x) {
     const [plane, middle, mean] = [this.take("plane"), this.take("middle"), meanRow(x, this.dim)];
-    return linear(mean.map((value, k) => value - middle[k]), plane, null, new Float64Array(2), 1, this.dim, 2);
+    return linear(
+      mean.map((value, k) => value - middle[k]),
+      plane,
+      null,
+      new Float64Array(2),
+      1,
+      this.dim,
+      2,
+    );
   }
 }
 
@@ -159,4 +181,8 @@ export class Writer extends Network {
 
 /** Probabilities from logits; the lower the temperature, the more the likeliest gets. */
 export const probabilities = (logits, temperature = 1) =>
-  softmax(Float64Array.from(logits, (logit) => logit / temperature), 0, logits.length);
+  softmax(
+    Float64Array.from(logits, (logit) => logit / temperature),
+    0,
+    logits.length,
+  );

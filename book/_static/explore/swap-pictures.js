@@ -1,9 +1,8 @@
 // What swap.js draws: the paths of sixty garments through a network, and how many of their answers are right.
 
-export const COLOURS = { euler: "parallel", "lie-trotter": "usual", midpoint: "mlp", rk4: "rk4" };
-export const FINE = 24; // points of a drawn path in each layer: a multiple of every number of steps
+import { COLOURS, size } from "./solvers.js";
 
-export const size = (steps) => (steps === 1 ? "1" : `1/${steps}`);
+const FINE = 24; // points of a drawn path in each layer: a multiple of every number of steps
 
 /** The points of broken lines at equal times, so that lines of different numbers of steps can turn into each other. */
 export function resample({ paths, points, answers, steps }) {
@@ -100,8 +99,8 @@ export function drawPaths(c, width, height, lab, { now, drawn, bending, exact, l
   drawEnds(c, lab, [ends(chosen)], right(drawn, chosen), 6);
 }
 
-export const HEAD = 28;
-export const FOOT = 50;
+const HEAD = 28;
+export const FOOT = 50; // below the plot: step sizes, and room for the handle
 
 /**
  * How many answers are right at each step size: a dot for each of five networks, the shown one's filled.

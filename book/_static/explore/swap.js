@@ -3,33 +3,27 @@
 // Nothing is trained here. The weights stay, and only the way in which their equation is solved is another; what the
 // networks answer then is computed by networks.js in a worker beside the page.
 
-import { make } from "./frame.js";
-import { COLOURS, drawPaths, drawScores, FOOT, resample, size, widen } from "./swap-pictures.js";
+import { RULES, size, solver } from "./solvers.js";
+import { Garments } from "./swap-garments.js";
+import { drawPaths, drawScores, FOOT, resample, widen } from "./swap-pictures.js";
 
+// Kinds of networks, what they are called, and the rule and the steps in each layer with which they were trained.
 const KINDS = [
-  ["euler", "Euler, h = 1"],
-  ["euler-half", "Euler, h = 1/2"],
-  ["euler-quarter", "Euler, h = 1/4"],
-  ["euler-eighth", "Euler, h = 1/8"],
-  ["lie-trotter", "usual layers, h = 1"],
-  ["midpoint", "midpoint, h = 1"],
-  ["rk4", "RK4, h = 1"],
+  ["euler", "Euler, h = 1", "euler", 1],
+  ["euler-half", "Euler, h = 1/2", "euler", 2],
+  ["euler-quarter", "Euler, h = 1/4", "euler", 4],
+  ["euler-eighth", "Euler, h = 1/8", "euler", 8],
+  ["lie-trotter", "usual layers, h = 1", "lie-trotter", 1],
+  ["midpoint", "midpoint, h = 1", "midpoint", 1],
+  ["rk4", "RK4, h = 1", "rk4", 1],
 ];
-const RULES = [
-  ["euler", "Euler (parallel layers)"],
-  ["lie-trotter", "usual layers"],
-  ["midpoint", "midpoint"],
-  ["rk4", "RK4"],
-];
-const OWN = { "lie-trotter": ["lie-trotter", 1], midpoint: ["midpoint", 1], rk4: ["rk4", 1] }; // and Euler in the others
-const OWN_STEPS = { euler: 1, "euler-half": 2, "euler-quarter": 4, "euler-eighth": 8 };
 const ACCURATE = ["rk4", 4];
 const STEPS = [1, 2, 3, 4, 6, 8]; // in each layer
 const SEEDS = [0, 1, 2, 3, 4];
 const GUESSES = ["At most 5", "About 15", "About 30", "50 or more"];
 
-const own = (kind) => OWN[kind] ?? ["euler", OWN_STEPS[kind]];
-const named = (pairs, value) => pairs.find(([name]) => name === value)[1];
+const about = (kind) => KINDS.find(([name]) => name === kind);
+const own = (kind) => about(kind).slice(2);
 const range = (numbers) => {
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
   return low === high ? `${low}` : `${low} to ${high}`;
@@ -40,18 +34,29 @@ class Swap {
     this.lab = lab;
     this.known = new Map();
     this.job = 0;
-    this.thumbnails = [];
     lab.begin({ kind: "euler", rule: "euler", steps: 1, seed: 0, garment: 19 });
-    this.grid = make("div", { class: "swap-garments", role: "listbox", "aria-label": "Sixty garments and the answers" });
-    lab.stage.append(this.grid, lab.panel); // what one turns stands beside what it changes
+    this.garments = new Garments((i) => lab.set("garment", i));
+    lab.stage.append(this.garments.element, lab.panel); // what one turns stands beside what it changes
     const shape = (width) => Math.min(width * 0.8, 340);
     const draw = (picture, view) => (c, width, height) => picture(c, width, height, lab, view());
-    lab.canvas("Paths of the sixty garments through the network", shape, draw(drawPaths, () => this.view));
-    this.plot = lab.canvas("Right answers of sixty against the step size", shape, draw(drawScores, () => this.scores));
+    lab.canvas(
+      "Paths of the sixty garments through the network",
+      shape,
+      draw(drawPaths, () => this.view),
+    );
+    this.plot = lab.canvas(
+      "Right answers of sixty against the step size",
+      shape,
+      draw(drawScores, () => this.scores),
+    );
     lab.choice("kind", "Networks trained with", KINDS);
     lab.choice("rule", "solved by", RULES);
     lab.slider("steps", "step h", { values: STEPS, text: size });
-    lab.choice("seed", "shown:", SEEDS.map((seed) => [String(seed), `network ${seed + 1} of 5`]));
+    lab.choice(
+      "seed",
+      "shown:",
+      SEEDS.map((seed) => [String(seed), `network ${seed + 1} of 5`]),
+    );
     lab.handle({
       box: this.plot.box,
       label: () => `step size ${size(lab.state.steps)}`,
@@ -75,6 +80,10 @@ class Swap {
 
   key(seed = this.seed, [rule, steps] = [this.lab.state.rule, this.lab.state.steps]) {
     return `${this.lab.state.kind} ${seed} ${rule} ${steps}`;
+  }
+
+  get count() {
+    return this.garments.count;
   }
 
   get seed() {
@@ -101,7 +110,10 @@ class Swap {
 
   hear({ garments, result, finished, error }) {
     if (error) return this.lab.say(`Something is missing here: ${error}.`);
-    if (garments && !this.garments) this.unpack(garments);
+    if (garments) {
+      this.garments.unpack(garments);
+      this.mark();
+    }
     if (result) {
       this.known.set(result.key, result);
       if (result.key === this.key()) this.show(result);
@@ -122,7 +134,12 @@ class Swap {
       const result = this.known.get(this.key());
       if (result) this.show(result);
     } else this.tell();
-    if (this.garments) this.mark();
+    this.mark();
+  }
+
+  mark() {
+    const { kind, garment } = this.lab.state;
+    this.garments.mark(this.known.get(this.key()), this.known.get(this.key(this.seed, own(kind))), garment);
   }
 
   question() {
@@ -138,61 +155,6 @@ class Swap {
       lab.set("steps", ACCURATE[1]);
       lab.controls.rule();
       this.guess = guess;
-    });
-  }
-
-  // ---- the sixty garments
-
-  unpack(garments) {
-    this.garments = garments;
-    this.count = garments.labels.length;
-    for (let i = 0; i < this.count; i++) {
-      const canvas = make("canvas", { width: 28, height: 28, "aria-hidden": "true" });
-      const picture = new ImageData(28, 28);
-      for (let k = 0; k < 784; k++) picture.data.set([...Array(3).fill(garments.images[i * 784 + k]), 255], 4 * k);
-      canvas.getContext("2d").putImageData(picture, 0, 0);
-      const badge = make("span", { class: "swap-badge", "aria-hidden": "true" });
-      const choose = () => this.lab.set("garment", i);
-      this.thumbnails.push(make("button", { type: "button", role: "option", tabindex: -1, onclick: choose }, canvas, badge));
-    }
-    // Six garments of each of ten classes: each class is a column.
-    for (let row = 0; row < 6; row++) this.grid.append(...this.thumbnails.filter((_, i) => i % 6 === row));
-    this.grid.addEventListener("keydown", (event) => {
-      const by = { ArrowLeft: -6, ArrowRight: 6, ArrowUp: -1, ArrowDown: 1 }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      const next = (this.lab.state.garment + by + this.count) % this.count;
-      this.lab.set("garment", next);
-      this.thumbnails[next].focus();
-    });
-    this.mark();
-  }
-
-  right(result, i) {
-    return result.answers[i] === this.garments.labels[i];
-  }
-
-  /** Ticks, crosses and frames, and in words what each garment is taken for. */
-  mark() {
-    const { garments, thumbnails, lab } = this;
-    const result = this.known.get(this.key());
-    const home = this.known.get(this.key(this.seed, own(lab.state.kind)));
-    thumbnails.forEach((thumbnail, i) => {
-      const known = result && i < result.done;
-      const right = known && this.right(result, i);
-      const moved = known && home && i < home.done && home.answers[i] !== result.answers[i];
-      const name = garments.classes[garments.labels[i]];
-      const answer = known ? (right ? "right" : `taken for ${garments.classes[result.answers[i]]}`) : "not answered yet";
-      const words = `${name}: ${answer}${moved ? ", otherwise than as trained" : ""}`;
-      if (thumbnail.title !== words) {
-        thumbnail.className = `${known ? (right ? "is-right" : "is-wrong") : ""} ${moved ? "is-moved" : ""}`;
-        thumbnail.title = words;
-        thumbnail.setAttribute("aria-label", words);
-      }
-      const chosen = i === lab.state.garment;
-      if (thumbnail.getAttribute("aria-selected") === String(chosen)) return;
-      thumbnail.setAttribute("aria-selected", chosen);
-      thumbnail.tabIndex = chosen ? 0 : -1;
     });
   }
 
@@ -232,7 +194,7 @@ class Swap {
   get view() {
     const { now, drawn, bending, limits } = this;
     const exact = this.known.get(this.key(this.seed, ACCURATE));
-    const right = (result, i) => this.right(result, i);
+    const right = (result, i) => this.garments.right(result, i);
     return { now, drawn, bending, exact, limits, chosen: this.lab.state.garment, right };
   }
 
@@ -256,13 +218,10 @@ class Swap {
     return Boolean(by);
   }
 
-  correct(result) {
-    return result.answers.reduce((sum, _, i) => sum + this.right(result, i), 0);
-  }
-
   get scores() {
     const { kind, rule } = this.lab.state;
-    const dots = (setting) => this.five(setting).map((result) => [this.correct(result), result.seed === this.seed]);
+    const dots = (setting) =>
+      this.five(setting).map((result) => [this.garments.correct(result), result.seed === this.seed]);
     const columns = STEPS.map((steps) => [steps, this.column(steps)]);
     const home = dots(own(kind)).map(([right]) => right);
     return { columns, rule, at: (steps) => dots([rule, steps]), home, count: 60 };
@@ -278,24 +237,21 @@ class Swap {
     if (shown?.done !== this.count || home?.done !== this.count) return;
     const changed = (one, other) => one.answers.reduce((sum, answer, i) => sum + (answer !== other.answers[i]), 0);
     const asTrained = rule === own(kind)[0] && steps === own(kind)[1];
-    const trained = `Trained with ${named(KINDS, kind)}`;
-    const solved = `solved by ${named(RULES, rule).replace(/ \(.*/, "")} with h = ${size(steps)}`;
-    const own60 = this.correct(home);
+    const trained = `Trained with ${about(kind)[1]}`;
+    const own60 = this.garments.correct(home);
     const one = asTrained
       ? `${trained}, and solved so: network ${this.seed + 1} has ${own60} of 60 right.`
-      : `${trained}, ${solved}: ${changed(shown, home)} of the 60 answers of network ${this.seed + 1} change, and ` +
-        `${this.correct(shown)} are right instead of ${own60}.`;
-    const { classes, labels } = this.garments;
-    const chosen = `Marked: ${classes[labels[garment]]}, taken for ${classes[shown.answers[garment]]}.`;
+      : `${trained}, solved by ${solver(rule, steps)}: ${changed(shown, home)} of the 60 answers of network ` +
+        `${this.seed + 1} change, and ${this.garments.correct(shown)} are right instead of ${own60}.`;
     const guess = this.guess ? `You said ${this.guess}. ` : "";
-    lab.say(`${guess}${one} ${this.spread(changed, asTrained)} ${chosen}`);
+    lab.say(`${guess}${one} ${this.spread(changed, asTrained)} Marked: ${this.garments.taken(shown, garment)}.`);
   }
 
   /** What holds for all five networks, or that it is not yet known. */
   spread(changed, asTrained) {
     const [all, homes] = [this.five(), this.five(own(this.lab.state.kind))];
     if (all.length < SEEDS.length || homes.length < SEEDS.length) return "The other four are being solved.";
-    const right = (results) => range(results.map((result) => this.correct(result)));
+    const right = (results) => range(results.map((result) => this.garments.correct(result)));
     if (asTrained) return `The five networks have ${right(all)} right.`;
     const moved = range(all.map((result, i) => changed(result, homes[i])));
     return `In the five networks ${moved} change, and ${right(all)} are right instead of ${right(homes)}.`;

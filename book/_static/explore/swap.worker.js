@@ -66,7 +66,7 @@ async function work({ job, tasks }) {
       if (job !== current) return;
       const until = performance.now() + 12;
       while (result.done < count && performance.now() < until) solveOne(net, garments, result);
-      if (place === 0 && performance.now() - told > 100) {
+      if (place === 0 && performance.now() - told > 200) {
         told = performance.now();
         postMessage({ result });
       }

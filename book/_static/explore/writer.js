@@ -4,14 +4,9 @@
 // It is the model of chapter 13, with its weights in ten bits. writer.worker.js reads the text; letters are drawn here.
 
 import { format, make, random } from "./frame.js";
+import { RULES, size, solver } from "./solvers.js";
+import { drawCache, drawNext } from "./writer-pictures.js";
 
-const RULES = [
-  ["euler", "Euler (as trained)"],
-  ["lie-trotter", "usual layers"],
-  ["midpoint", "midpoint"],
-  ["rk4", "RK4"],
-];
-const COLOURS = { euler: "parallel", "lie-trotter": "usual", midpoint: "mlp", rk4: "rk4" };
 const STEPS = [1, 2, 4]; // in each of the four layers
 const HEATS = [0.1, 0.3, 0.5, 0.7, 1, 1.5, 3];
 const PLACES = 128; // the model has a vector for each of so many places
@@ -19,8 +14,6 @@ const KEPT = 32; // letters that stay when a full text is begun anew
 const LETTERS_A_SECOND = 12;
 const GUESSES = ["Only at letters before it", "Only from it on", "At all letters"];
 
-const size = (steps) => (steps === 1 ? "1" : `1/${steps}`);
-const visible = (letter) => ({ " ": "␣", "\n": "↵" })[letter] ?? letter;
 const per = (share) => `${format(100 * share)} %`;
 const whole = (number) => number.toLocaleString("en");
 
@@ -65,8 +58,19 @@ class Page {
     lab.slider("heat", "temperature", { values: HEATS, text: (value) => String(value) });
     lab.choice("rule", "solved by", RULES);
     lab.slider("steps", "step h", { values: STEPS, text: size });
-    lab.canvas("What comes next: the likeliest letters", () => 170, (...to) => this.drawNext(...to));
-    lab.canvas("The cache of keys and values", () => 170, (...to) => this.drawCache(...to));
+    const shape = () => 170;
+    lab.canvas("What comes next: the likeliest letters", shape, (c, width, height) =>
+      drawNext(c, width, height, lab, this.next),
+    );
+    lab.canvas("The cache of keys and values", shape, (c, width, height) => {
+      const { evaluations } = this.kept;
+      drawCache(c, width, height, lab, {
+        places: PLACES,
+        read: this.guesses.length,
+        evaluations,
+        rule: lab.state.rule,
+      });
+    });
   }
 
   question() {
@@ -76,8 +80,8 @@ class Page {
     if (Object.keys(lab.defaults).some((name) => String(lab.state[name]) !== String(lab.defaults[name]))) return;
     const [word] = /\S+/.exec(text.slice(place));
     const question =
-      `The ${text[place]} of “${word}” becomes ${letter}. At which letters of the text will the model's guess about ` +
-      "the next letter move?";
+      `The ${text[place]} of “${word}” becomes ${letter}. At which letters of the text will the model's guess ` +
+      "about the next letter move?";
     lab.ask(question, GUESSES, (index) => {
       this.stop();
       this.guess = index;
@@ -88,7 +92,10 @@ class Page {
   // ---- the text, and what is read of it
 
   known(text) {
-    return [...text].filter((letter) => this.letters.includes(letter)).slice(0, PLACES).join("");
+    return [...text]
+      .filter((letter) => this.letters.includes(letter))
+      .slice(0, PLACES)
+      .join("");
   }
 
   /** Keep what was guessed before a change, to be compared with what is guessed after it. */
@@ -127,7 +134,12 @@ class Page {
 
   send() {
     const { text, rule, steps } = this.lab.state;
-    this.worker.postMessage({ job: ++this.job, text: [...text].map((letter) => this.letters.indexOf(letter)), rule, steps });
+    this.worker.postMessage({
+      job: ++this.job,
+      text: [...text].map((letter) => this.letters.indexOf(letter)),
+      rule,
+      steps,
+    });
   }
 
   hear({ job, kept, place, shares, evaluations, dim, finished, error }) {
@@ -216,59 +228,18 @@ class Page {
     return powers.map((power) => power / sum);
   }
 
+  /** What is known of the next letter, for its picture. */
+  get next() {
+    const { guesses, lab, letters } = this;
+    const { heat, rule, text } = lab.state;
+    const known = text && guesses.length === text.length;
+    return { shares: known ? this.heated(guesses.at(-1)) : null, letters, heat, rule };
+  }
+
   draw(shares) {
     let left = this.chance();
     const letter = this.heated(shares).findIndex((share) => (left -= share) < 0);
     return this.letters[letter < 0 ? 0 : letter];
-  }
-
-  // ---- pictures
-
-  drawNext(c, width, height) {
-    const { lab, guesses } = this;
-    c.font = `13px ${lab.font ?? "sans-serif"}`;
-    c.fillStyle = lab.colour("ink");
-    c.fillText(`what comes next, at temperature ${lab.state.heat}`, 6, 15);
-    if (guesses.length !== lab.state.text.length || !guesses.length) return;
-    const shares = this.heated(guesses.at(-1));
-    const best = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 10);
-    const room = (width - 12) / best.length;
-    c.textAlign = "center";
-    best.forEach((letter, i) => {
-      const x = 6 + (i + 0.5) * room;
-      const tall = shares[letter] * (height - 62);
-      c.fillStyle = lab.colour(COLOURS[lab.state.rule]);
-      c.fillRect(x - 0.36 * room, height - 22 - tall, 0.72 * room, tall);
-      c.fillStyle = lab.colour("ink");
-      c.fillText(visible(this.letters[letter]), x, height - 6);
-      if (shares[letter] >= 0.01) c.fillText(Math.round(100 * shares[letter]), x, height - 27 - tall);
-    });
-    c.textAlign = "left";
-  }
-
-  drawCache(c, width, height) {
-    const { lab, guesses, kept } = this;
-    c.font = `13px ${lab.font ?? "sans-serif"}`;
-    c.fillStyle = lab.colour("ink");
-    c.fillText(`kept of each letter: ${kept.evaluations} keys and values`, 6, 15);
-    const [top, left] = [26, 6];
-    const room = (width - 12) / PLACES;
-    const tall = (height - top - 24) / kept.evaluations;
-    const gap = tall > 5 ? 1.5 : 0.5;
-    for (let row = 0; row < kept.evaluations; row++) {
-      const y = top + row * tall;
-      const layer = Math.floor((4 * row) / kept.evaluations);
-      c.globalAlpha = 0.12;
-      c.fillStyle = lab.colour("ink");
-      c.fillRect(left, y, PLACES * room, tall - gap);
-      c.globalAlpha = layer % 2 ? 0.65 : 1; // four layers
-      c.fillStyle = lab.colour(COLOURS[lab.state.rule]);
-      c.fillRect(left, y, guesses.length * room, tall - gap);
-    }
-    c.globalAlpha = 1;
-    c.fillStyle = lab.colour("ink");
-    c.fillRect(left + guesses.length * room - 1, top - 3, 2, height - top - 18);
-    c.fillText("letters 1 to 128; four layers, from above", 6, height - 6);
   }
 
   // ---- in words
@@ -279,11 +250,10 @@ class Page {
     if (guesses.length !== text.length || !text) return;
     const cost = [...text].slice(1).map((letter, i) => -Math.log(guesses[i][this.letters.indexOf(letter)]));
     const nats = cost.reduce((a, b) => a + b, 0) / Math.max(cost.length, 1);
-    const solved = `${RULES.find(([name]) => name === rule)[1].replace(/ \(.*/, "")} with h = ${size(steps)}`;
     const full = text.length >= PLACES ? " All its places are full; Write begins anew." : "";
     lab.say(
-      `${this.news()}By ${solved} a letter of this text costs the model ${format(nats)} nats, and its cache holds ` +
-        `${whole(2 * kept.evaluations * kept.dim * text.length)} numbers.${full}`,
+      `${this.news()}By ${solver(rule, steps)} a letter of this text costs the model ${format(nats)} nats, and its ` +
+        `cache holds ${whole(2 * kept.evaluations * kept.dim * text.length)} numbers.${full}`,
     );
     this.guess = undefined;
   }
@@ -301,9 +271,12 @@ class Page {
     const differs = [...text].findIndex((letter, i) => letter !== before.text[i]);
     const first = differs < 0 ? text.length : differs;
     const later = moved.slice(first).filter((share) => share !== null);
-    const said = guess === 1 ? "You guessed it. " : guess in GUESSES ? `You said: ${GUESSES[guess].toLowerCase()}. ` : "";
+    const said =
+      guess === 1 ? "You guessed it. " : guess in GUESSES ? `You said: ${GUESSES[guess].toLowerCase()}. ` : "";
     const count = later.filter((share) => share > 0).length;
-    const after = later.length ? `From it on ${count} of ${later.length} have, by ${per(Math.max(...later))} at most. ` : "";
+    const after = later.length
+      ? `From it on ${count} of ${later.length} have, by ${per(Math.max(...later))} at most. `
+      : "";
     return `${said}At the ${first} letters before the change no guess has moved at all. ${after}`;
   }
 }
