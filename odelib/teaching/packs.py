@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from safetensors.numpy import save
 from torch import Tensor
 
-from odelib.analysis import swapped, trajectory
+from odelib.analysis import trajectory
 from odelib.data import load_images, normalise
 from odelib.models import CausalLM, ViT
 from odelib.names import choose
@@ -56,10 +56,11 @@ def pack_classifiers(kind: str) -> bytes:
     tensors: dict[str, np.ndarray] = {}
     for seed in range(SEEDS):
         model = kept_model(f"small-{kind}-seed{seed}")
+        about = _about(model)
         plane, middle = _plane(model, inputs)
         own = dict(model.named_parameters()) | {"plane": plane, "middle": middle}
         tensors |= {f"{seed}.{name}": _half(weight) for name, weight in own.items()}
-    return save(tensors, metadata=_about(model))
+    return save(tensors, metadata=about)
 
 
 def pack_writer() -> bytes:
@@ -99,8 +100,8 @@ def ten_bits(weight: Float[Tensor, "rows columns"]) -> np.ndarray:
 
 @torch.no_grad()
 def _plane(model: ViT, images: Tensor) -> tuple[Tensor, Tensor]:
-    with swapped(model, "rk4", refine=max(1, 2 // model.depth.schedule.steps)):
-        points = trajectory(model, images).states.mean(dim=2).flatten(0, 1)
+    model.depth.swap("rk4", steps=2)
+    points = trajectory(model, images).states.mean(dim=2).flatten(0, 1)
     middle = points.mean(dim=0)
     axes = torch.linalg.svd(points - middle, full_matrices=False)[2][:2]
     # An axis has no sign of its own: point it to where its largest entry is positive, so that pictures do not flip.
