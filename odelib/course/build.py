@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
@@ -75,7 +76,8 @@ def run_solution(master: Master, parameters: Mapping[str, Any]) -> dict[str, Any
         ValueError: A cell raises.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    with torch.random.fork_rng(), contextlib.redirect_stdout(io.StringIO()):
+    quiet = contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore")
+    with torch.random.fork_rng(), quiet[0], quiet[1]:
         for number, source in enumerate(master.code, 1):
             try:
                 exec(compile(source, f"{master.path.name}, code cell {number}", "exec"), namespace)

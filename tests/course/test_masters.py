@@ -1,10 +1,13 @@
 """The tests of the assignments are tested: right answers keep their points, wrong ones lose some."""
 
+import inspect
+import math
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
 from odelib.course.autograder import describe, grader_text
 from odelib.course.build import check_solution, run_solution
@@ -71,6 +74,116 @@ def test_each_assignment_mixes_a_derivation_code_and_a_conclusion(name):
     assert 60 <= master(name).minutes <= 12 * 60
     by_hand = sum(question.points for question in master(name).questions if question.manual)
     assert 0.2 <= by_hand / master(name).points <= (0.8 if "project" in name else 0.5)
+
+
+class Agrees:
+    """What equals everything, is less and more than everything, and counts as any number."""
+
+    def __eq__(self, other):
+        return True
+
+    __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __eq__
+    __hash__ = None
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *given, **named):
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __pow__ = __abs__ = __getitem__ = (
+        __call__
+    )
+
+    def __float__(self):
+        return 0.0
+
+    def __int__(self):
+        return 0
+
+    def __len__(self):
+        return 4
+
+    def __iter__(self):
+        return iter((self, self))
+
+
+class UnsayableError(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+def _raise(error):
+    raise error
+
+
+def _for_ever():
+    while True:
+        yield 0.5
+
+
+ODD = {
+    "nothing": None,
+    "dots": ...,
+    "zero": 0,
+    "one": 1.0,
+    "nan": math.nan,
+    "a text": "left to the reader",
+    "bytes": b"0.5",
+    "an empty list": [],
+    "an empty dictionary": {},
+    "a set": {1, 2},
+    "an object": object(),
+    "a type": float,
+    "print": print,
+    "a module": math,
+    "a coin": True,
+    "what agrees with all": Agrees(),
+    "gives nothing": lambda *given, **named: None,
+    "gives dots": lambda *given, **named: ...,
+    "gives zero": lambda *given, **named: 0,
+    "gives nan": lambda *given, **named: torch.tensor(math.nan),
+    "gives infinity": lambda *given, **named: math.inf,
+    "gives a text": lambda *given, **named: "0.5",
+    "gives an empty list": lambda *given, **named: [],
+    "gives what it was given": lambda *given, **named: given[0],
+    "gives for ever": lambda *given, **named: _for_ever(),
+    "gives what agrees with all": lambda *given, **named: Agrees(),
+    "gives a tensor of the wrong shape": lambda *given, **named: torch.zeros(2, 3, 5),
+    "takes nothing": lambda: 0,
+    "divides by zero": lambda *given, **named: 1 / 0,
+    "ends the program": lambda *given, **named: exit(),
+    "is interrupted": lambda *given, **named: _raise(KeyboardInterrupt()),
+    "raises what cannot be said": lambda *given, **named: _raise(UnsayableError()),
+    "calls itself": lambda *given, **named: again(*given),
+    "random": lambda *given, **named: torch.rand(3),
+}
+
+
+def again(*given):
+    return again(*given)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("name", "question"), [(name, q.name) for name in MASTERS for q in master(name).questions if not q.manual]
+)
+def test_odd_answers_lose_points_and_say_why(name, question):
+    run, tests = grader(name)["run_test"], grader(name)["TESTS"][question]
+    asked = {argument for _, test in tests for argument in inspect.signature(test).parameters} - {"parameters"}
+    for answer in asked:
+        for what, odd in ODD.items():
+            said = [run(test, solved(name) | {answer: odd}, parameters(name)) for worth, test in tests if worth]
+            assert any(said), f"{answer} that {what} keeps all points"
+            assert all("\n" not in line and len(line) < 400 for line in said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MASTERS)
+def test_the_solution_has_all_points(name):
+    check_solution(master(name), grader_text(master(name)), parameters(name))
 
 
 @pytest.mark.nightly
