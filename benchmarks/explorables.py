@@ -47,6 +47,13 @@ DRAG = """() => {
     setInterval(() => { step.value = k++ % 6; step.dispatchEvent(new Event('input')); }, 200); }"""
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server of files that does not tell of each."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 def move(page: Page, name: str) -> None:
     """Set an explorable in motion, at its most expensive, for longer than is counted."""
     page.locator(".explore-guess button").last.click()  # "Just show me"
@@ -63,14 +70,13 @@ def move(page: Page, name: str) -> None:
     elif name == "writer":  # with the largest cache
         page.get_by_role("combobox", name="solved by").select_option("rk4")
         page.get_by_role("slider", name="step h").press("End")
-        page.get_by_role("button", name="Write").click()
+        page.get_by_role("button", name="Write", exact=True).click()
 
 
 def main() -> None:
     """Print a table; exit with 1 if a bound is missed."""
     folder = sys.argv[1] if len(sys.argv) > 1 else "_build/html"
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    handler = functools.partial(Quiet, directory=folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     chromium = next(filter(None, map(shutil.which, ("google-chrome", "chromium", "chromium-browser"))))

@@ -113,7 +113,7 @@ def test_the_flock_by_keyboard(opened):
     assert words(section) != before
     token = section.locator(".explore-handle")
     token.press("PageDown")
-    assert token.get_attribute("aria-label").startswith("Token 2 of 64")
+    section.get_by_role("button", name=re.compile("^Token 2 of 64")).wait_for()
     place = token.bounding_box()
     token.press("Shift+ArrowLeft")
     moved = "x => document.querySelector('.explore-handle').getBoundingClientRect().x < x"

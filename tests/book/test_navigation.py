@@ -78,7 +78,7 @@ def test_the_laboratory_is_a_few_tab_stops_away(opened):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "Skip to the laboratory":
             page.keyboard.press("Enter")
-        if page.evaluate("!!document.activeElement.closest('.ode-lab input')"):
+        if page.evaluate("!!document.activeElement.closest('.ode-lab input, .ode-explore :is(button, input, select)')"):
             return
     pytest.fail("thirty tab stops do not reach the laboratory")
 
