@@ -166,9 +166,10 @@ export function attend(qkv, out, tokens, dim, { heads, causal = false, cache = n
 /** A field that is the sum of others, which step rules of the splitting kind follow one after the other. */
 export function sum(...terms) {
   const memory = scratch();
+  const [first, ...others] = terms;
   const field = (t, x, out) => {
-    terms[0](t, x, out);
-    for (const term of terms.slice(1)) {
+    first(t, x, out);
+    for (const term of others) {
       const part = memory(x.length);
       term(t, x, part);
       for (let i = 0; i < x.length; i++) out[i] += part[i];

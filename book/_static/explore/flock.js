@@ -1,7 +1,7 @@
 // The flock on the sphere: tokens that attract each other, as chapter 6 has them, thrown and dragged by hand.
 import { chart, curve } from "./chart.js";
 import { Adaptive } from "./core.js";
-import { directions, energy, flock, groups, places } from "./flock-field.js";
+import { directions, energy, flock, groups } from "./flock-field.js";
 import { format, random } from "./frame.js";
 import { Sphere, circle, diamond } from "./sphere.js";
 
@@ -9,7 +9,7 @@ const CORNERS = Float64Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1); // where the MLP dri
 const COUNT = 64;
 const BETAS = [0, 1, 2, 3, 4, 6, 9, 12, 16, 24];
 const LAST = 10_000;
-const TRAIL = 80; // places of a token that are remembered
+const TRAIL = 50; // places of a token that are remembered
 const ASKED_AT = 25;
 const GUESSES = [
   ["one", 1, 1],
@@ -34,7 +34,7 @@ function thrown(number, settings) {
 
 export function mount(lab) {
   const flying = new Map(); // tokens on their way from a hand: velocity, by number
-  let solve, u, trail, history, hues, held, chosen, guess, playing;
+  let solve, u, group, trail, history, hues, held, chosen, guess, playing;
   let rush = null; // a depth to be reached at once
   const view = new Sphere();
 
@@ -71,7 +71,8 @@ export function mount(lab) {
 
   function note() {
     const { beta } = lab.state;
-    history.push({ t: solve.t, places: places(u), energy: energy(u, beta) });
+    group = groups(u);
+    history.push({ t: solve.t, places: new Set(group).size, energy: energy(u, beta) });
   }
 
   function fresh() {
@@ -157,7 +158,7 @@ export function mount(lab) {
   }
 
   function answer() {
-    const count = places(u);
+    const count = history.at(-1).places;
     const right = guess !== null && count >= GUESSES[guess][1] && count <= GUESSES[guess][2];
     const verdict = guess === null ? "" : right ? " You guessed it." : ` You guessed ${GUESSES[guess][0]}.`;
     lab.say(
@@ -175,7 +176,6 @@ export function mount(lab) {
     c.lineWidth = 2.5;
     if (lab.state.mlp) for (let k = 0; k < 9; k += 3) diamond(c, view.spot(CORNERS, k), 13);
     const light = lab.dark ? 0.75 : 0.6; // of all hues alike
-    const group = groups(u);
     const sizes = new Map();
     for (const first of group) sizes.set(first, (sizes.get(first) ?? 0) + 1);
     c.lineCap = c.lineJoin = "round";
@@ -185,7 +185,7 @@ export function mount(lab) {
       c.globalAlpha = near > 0 ? 0.45 : 0.15;
       c.lineWidth = 1.6;
       c.beginPath();
-      for (const then of trail) c.lineTo(...view.spot(then, 3 * i).slice(0, 2));
+      for (const then of trail) c.lineTo(view.right(then, 3 * i), view.down(then, 3 * i));
       c.lineTo(x, y);
       c.stroke();
       c.globalAlpha = near > 0 ? 0.9 : 0.35;

@@ -235,17 +235,19 @@ export class Lab {
   canvas(label, shape, paint, attributes = {}) {
     const canvas = make("canvas", { role: "img", "aria-label": label, ...attributes });
     const box = make("div", { class: "explore-canvas" }, canvas);
-    this.painted.push({ canvas, box, shape, paint, context: canvas.getContext("2d") });
+    this.painted.push({ canvas, box, shape, paint, context: canvas.getContext("2d"), size: [0, 0] });
     this.stage.append(box);
     return { canvas, box };
   }
 
   resize() {
-    for (const { canvas, box, shape, context } of this.painted) {
+    for (const picture of this.painted) {
+      const { canvas, box, shape, context } = picture;
       const width = box.clientWidth;
+      const height = width && Math.round(shape(width));
+      picture.size = [width, height]; // kept, since to ask for it makes the browser lay out the page
       if (!width) continue;
-      const height = Math.round(shape(width));
-      const density = Math.min(devicePixelRatio || 1, 2);
+      const density = this.coarse ? 1 : Math.min(devicePixelRatio || 1, 2);
       canvas.style.height = `${height}px`;
       [canvas.width, canvas.height] = [Math.round(width * density), Math.round(height * density)];
       context.setTransform(density, 0, 0, density, 0, 0);
@@ -279,13 +281,30 @@ export class Lab {
     this.wanted ??= requestAnimationFrame(() => this.paint());
   }
 
+  /** Where pictures that move come late, they have fewer dots until they stand still. */
+  pace() {
+    const now = performance.now();
+    const gap = now - (this.paintedAt ?? 0);
+    this.paintedAt = now;
+    this.gap = gap < 250 ? 0.9 * (this.gap ?? 16) + 0.1 * gap : 16; // milliseconds from picture to picture, smoothed
+    if (!this.coarse && this.gap > 25 && devicePixelRatio > 1) this.refine(true);
+    clearTimeout(this.resting);
+    if (this.coarse) this.resting = setTimeout(() => this.refine(false), 500);
+  }
+
+  refine(coarse) {
+    this.coarse = coarse;
+    this.gap = 16;
+    this.resize();
+  }
+
   paint() {
     if (this.wanted) cancelAnimationFrame(this.wanted);
     this.wanted = null;
-    for (const { canvas, box, context, paint } of this.painted) {
-      const height = canvas.offsetHeight;
-      context.clearRect(0, 0, box.clientWidth, height);
-      if (box.clientWidth) paint(context, box.clientWidth, height);
+    this.pace();
+    for (const { context, paint, size } of this.painted) {
+      context.clearRect(0, 0, ...size);
+      if (size[0]) paint(context, ...size);
     }
     for (const place of this.handles ?? []) place();
   }

@@ -113,7 +113,7 @@ export function mount(lab) {
 
   lab.changed((names) => {
     choose();
-    lab.controls.layers(); // it says h, too
+    if (names.includes("depth")) lab.controls.layers(); // which says h, too
     if (names.length > 1 || !names.includes("layers")) misses.clear(); // another equation, or another start
     if (shown && !(names.length === 1 && names[0] === "layers")) guesses = null;
     compute();
@@ -129,18 +129,17 @@ export function mount(lab) {
   const point = (x, y) => [x / scale + SPAN.left, (height - y) / scale + SPAN.low];
   const tip = (term, k) => [0, 1].map((c) => ANCHORS[term][k][c] + ARROW * lab.state[term][2 * k + c]);
 
+  /** Add an arrow to the path that is drawn next. */
   function arrow(c, from, to, head = 7) {
     const [[x0, y0], [x1, y1]] = [pixel(from), pixel(to)];
     const length = Math.hypot(x1 - x0, y1 - y0);
     if (length < 1) return;
     const [ux, uy] = [(x1 - x0) / length, (y1 - y0) / length];
-    c.beginPath();
     c.moveTo(x0, y0);
     c.lineTo(x1, y1);
     c.moveTo(x1 - head * (ux - 0.6 * uy), y1 - head * (uy + 0.6 * ux));
     c.lineTo(x1, y1);
     c.lineTo(x1 - head * (ux + 0.6 * uy), y1 - head * (uy - 0.6 * ux));
-    c.stroke();
   }
 
   function paintPlane(c, width, tall) {
@@ -153,11 +152,13 @@ export function mount(lab) {
     c.strokeStyle = lab.colour("ink");
     c.lineWidth = 1;
     c.globalAlpha = 0.25;
+    c.beginPath();
     for (let x = -1.9; x < 2.2; x += 0.4)
       for (let y = -1.3; y < 2.3; y += 0.4) {
         field(0, [x, y], slope);
         arrow(c, [x, y], [x + 0.13 * slope[0], y + 0.13 * slope[1]], 3);
       }
+    c.stroke();
     c.globalAlpha = 1;
     c.lineWidth = 2.5;
     c.font = `italic 15px ${lab.font}`;
@@ -167,10 +168,12 @@ export function mount(lab) {
       ["m", "mlp", "M"],
     ]) {
       c.strokeStyle = c.fillStyle = lab.colour(name);
+      c.beginPath();
+      for (let k = 0; k < 3; k++) arrow(c, ANCHORS[term][k], tip(term, k));
+      c.stroke();
+      c.fillStyle = lab.colour("ink");
       for (let k = 0; k < 3; k++) {
-        arrow(c, ANCHORS[term][k], tip(term, k));
         const [x, y] = pixel(tip(term, k));
-        c.fillStyle = lab.colour("ink");
         c.fillText(letter, x + 13, y + (letter === "A" ? -7 : 16));
       }
     }

@@ -11,19 +11,27 @@ export class Sphere {
     [this.turn, this.tilt] = [-Math.PI / 4, Math.atan(Math.SQRT1_2)];
   }
 
-  /** Fill a picture of that size. */
+  /** Fill a picture of that size, as the sphere is turned now. */
   fit(width, height) {
     this.radius = Math.max(1, Math.min(width, height) / 2 - 14);
     this.middle = [width / 2, height / 2];
+    [this.sin, this.cos] = [Math.sin(this.turn), Math.cos(this.turn)];
+    [this.tilted, this.level] = [Math.sin(this.tilt), Math.cos(this.tilt)];
   }
 
   /** Where the point x[at], x[at + 1], x[at + 2] is seen, and how near it is to the reader: less than 0 on the far side. */
   spot(x, at) {
-    const [sin, cos] = [Math.sin(this.turn), Math.cos(this.turn)];
-    const [tilted, level] = [Math.sin(this.tilt), Math.cos(this.tilt)];
-    const deep = cos * x[at + 1] - sin * x[at];
-    const [right, up] = [cos * x[at] + sin * x[at + 1], level * x[at + 2] - tilted * deep];
-    return [this.middle[0] + this.radius * right, this.middle[1] - this.radius * up, tilted * x[at + 2] + level * deep];
+    const deep = this.cos * x[at + 1] - this.sin * x[at];
+    return [this.right(x, at), this.down(x, at), this.tilted * x[at + 2] + this.level * deep];
+  }
+
+  right(x, at) {
+    return this.middle[0] + this.radius * (this.cos * x[at] + this.sin * x[at + 1]);
+  }
+
+  down(x, at) {
+    const deep = this.cos * x[at + 1] - this.sin * x[at];
+    return this.middle[1] - this.radius * (this.level * x[at + 2] - this.tilted * deep);
   }
 
   /** The point of the near side that is seen at a place of the picture, or at the rim. */
@@ -32,8 +40,7 @@ export class Sphere {
     const out = Math.max(1, Math.hypot(right, up) / 0.999);
     [right, up] = [right / out, up / out];
     const near = Math.sqrt(1 - right ** 2 - up ** 2);
-    const [sin, cos] = [Math.sin(this.turn), Math.cos(this.turn)];
-    const [tilted, level] = [Math.sin(this.tilt), Math.cos(this.tilt)];
+    const { sin, cos, tilted, level } = this;
     const deep = level * near - tilted * up;
     return [cos * right - sin * deep, sin * right + cos * deep, tilted * near + level * up];
   }
