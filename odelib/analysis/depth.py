@@ -61,7 +61,7 @@ def steps_of(model: nn.Module, *inputs: Any, depth: DepthBlock | None = None) ->
     Raises:
         ValueError: The model has no depth, or several and none is named.
     """
-    watched = _depth_of(model) if depth is None else depth
+    watched = depth_of(model) if depth is None else depth
     rule, steps = watched.rule, list[Step]()
     watched.rule = _Watched(rule, steps)
     try:
@@ -137,7 +137,12 @@ def _depths(model: nn.Module) -> list[DepthBlock]:
     return blocks
 
 
-def _depth_of(model: nn.Module) -> DepthBlock:
+def depth_of(model: nn.Module) -> DepthBlock:
+    """Return the one depth of a model, or the model where it is one itself.
+
+    Raises:
+        ValueError: The model has no depth, or several.
+    """
     blocks = _depths(model)
     if len(blocks) > 1:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from odelib.analysis.depth import _depth_of
+from odelib.analysis.depth import depth_of
 from odelib.layers import Context, ContextField, DepthBlock, DepthSchedule, TransformerField, WholeLayer
 from odelib.layers.context import EMPTY, with_parts
 from odelib.names import choose
@@ -83,7 +83,7 @@ def operate(model: Model, surgery: Surgery) -> Model:
         ValueError: The model has no depth, several, or one of another kind; a layer is none of it, or none is left.
         TypeError: A layer is to be taken apart that has no terms.
     """
-    block = _depth_of(model)
+    block = depth_of(model)
     layers = _kept(_layers(block), surgery)
     rule = step_rule(surgery.rule)
     drawn: dict[int, nn.Module] = {}
@@ -92,7 +92,9 @@ def operate(model: Model, surgery: Surgery) -> Model:
         field = block.fields[i // block.schedule.steps]
         if surgery.random is not None:
             seed = surgery.random + i // block.schedule.steps
-            field = drawn[id(field)] if id(field) in drawn else drawn.setdefault(id(field), _redrawn(field, seed))
+            if id(field) not in drawn:
+                drawn[id(field)] = _redrawn(field, seed)
+            field = drawn[id(field)]
         parallel = surgery.parallel == "all" or i in surgery.parallel
         cut.append(_layer(field, block.rule, rule, surgery.form if parallel else None))
     if surgery.together is not None:
@@ -112,12 +114,12 @@ def count_layers(model: nn.Module) -> int:
     Raises:
         ValueError: The model has no depth, several, or one of another kind.
     """
-    return len(_layers(_depth_of(model)))
+    return len(_layers(depth_of(model)))
 
 
 def shares_weights(model: nn.Module) -> bool:
     """Return whether all layers of a network have one weight set."""
-    return _depth_of(model).schedule.intervals == 1
+    return depth_of(model).schedule.intervals == 1
 
 
 def _layers(block: DepthBlock) -> list[int]:

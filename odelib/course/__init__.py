@@ -18,11 +18,13 @@ Building and grading meet in one folder per assignment, ``autograder/NAME``, whi
     Plain Python that imports nothing of ``odelib.course``. ``grade(namespace, parameters)`` takes the names that the
     student's code cells left, and the student's own parameters; it returns, for each question that is not manual,
     ``{"question": text, "points": number, "out_of": number, "message": text}``. It raises nothing, whatever the student
-    wrote; what ends the process or the time is for the sandbox to see.
+    wrote; what ends the process or the time is for the grader to see.
 
-It is called in the sandbox after the code cells ran. The parameters are worked out outside of it, by
-``odelib.course.parameters.parameters_for(assignment, student_id, secret)`` with the content of ``assignment.json``, and
-go in as data: the secret never does. What a notebook says that its parameters are counts for nothing.
+It is called after the code cells ran, and never in their process: ``namespace`` has stand-ins, and a call of a
+student's function goes to the sandbox where the submission runs, and comes back as data (see ``odelib.course.grade``).
+The parameters are worked out by ``odelib.course.parameters.parameters_for(assignment, student_id, secret)`` with the
+content of ``assignment.json``; the secret goes to neither process. What a notebook says that its parameters are counts
+for nothing.
 
 A submission is a file ``STUDENT.ipynb``, or ``STUDENT_anything.ipynb`` as Gradescope names it, in a folder;
 ``odelib.course.parameters.student_of(file_name, assignment)`` says whose it is.

@@ -21,7 +21,7 @@ from odelib.analysis import (
     singular_values,
     steps_of,
 )
-from odelib.analysis.depth import _depth_of
+from odelib.analysis.depth import depth_of
 from odelib.layers import WholeLayer
 from odelib.studies.networks import Task
 
@@ -107,7 +107,7 @@ def measure_layers(
 
 def _orders(model: nn.Module, tokens: Tensor, rules: Sequence[str], refine: tuple[int, int]) -> dict[str, float]:
     start = steps_of(model, tokens[:1])[0].before
-    depth: Any = operate(_depth_of(model), Surgery())
+    depth: Any = operate(depth_of(model), Surgery())
     found = {}
     for rule in rules:
         errors = refinement_errors(depth, start, rule=rule, refine=refine, reference=("rk4", 2 * refine[1]))
