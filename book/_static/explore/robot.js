@@ -199,7 +199,7 @@ export function mount(lab) {
     describe();
     if (lab.linked) return;
     lab.ask(
-      "Walk, turn, walk back, turn back, half a second each, and the robot ends 0.24 m to the right of its start. Make all four presses half as long: how far does it get?",
+      `Walk, turn, walk back, turn back, half a second each, and the robot ends ${fixed(-stops(bracket(0.5)).at(-1)[1])} m to the right of its start. Make all four presses half as long: how far does it get?`,
       ["as far", "half as far", "a quarter of it", "nowhere"],
       (index) => {
         const aside = -stops(bracket(0.25)).at(-1)[1];
