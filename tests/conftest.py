@@ -66,6 +66,15 @@ def pytest_xdist_make_scheduler(config, log):
     return Shares(config, log)
 
 
+@pytest.fixture(autouse=True)
+def single_precision():
+    """Refuse a test that leaves torch with another default dtype: tests after it would measure something else."""
+    yield
+    left = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    assert left is torch.float32, f"this test leaves {left} as torch's default"
+
+
 @pytest.fixture(scope="session")
 def data_beside() -> Path | None:
     """The folder with data for offline tests: $ODELIB_DATA, else ../shared/data beside the repository, if it exists."""

@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -66,18 +66,29 @@ def build(
     print(f"{len(read)} assignments in {out}, for {len(students or [EVERYONE])}: begin with {out}/CHECKLIST.md")
 
 
-def run_solution(master: Master, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a master's cells with a student's parameters.
+@contextlib.contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Make tensors of another dtype where none is named, inside the ``with`` block."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def run_solution(master: Master, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
+    """Run a master's cells with a student's parameters; torch is afterwards as it was.
 
     Returns:
-        The names that they leave.
+        The names that they leave, and the default dtype that they chose, in which their functions are to be called.
 
     Raises:
         ValueError: A cell raises.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     quiet = contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore")
-    with torch.random.fork_rng(), quiet[0], quiet[1]:
+    with default_dtype(torch.get_default_dtype()), torch.random.fork_rng(), quiet[0], quiet[1]:
         for number, source in enumerate(master.code, 1):
             try:
                 exec(compile(source, f"{master.path.name}, code cell {number}", "exec"), namespace)
@@ -86,7 +97,7 @@ def run_solution(master: Master, parameters: Mapping[str, Any]) -> dict[str, Any
                 raise ValueError(f"master {master.path.name}: code cell {number} raises {said}: mend it") from error
             if "parameters" in namespace:
                 namespace["parameters"] = dict(parameters)
-    return namespace
+        return namespace, torch.get_default_dtype()
 
 
 def check_solution(master: Master, tests: str, parameters: Mapping[str, Any]) -> None:
@@ -97,7 +108,10 @@ def check_solution(master: Master, tests: str, parameters: Mapping[str, Any]) ->
     """
     grader: dict[str, Any] = {"__name__": "tests"}
     exec(compile(tests, f"tests of {master.name}", "exec"), grader)
-    for result in grader["grade"](run_solution(master, parameters), parameters):
+    namespace, dtype = run_solution(master, parameters)
+    with default_dtype(dtype):
+        results = grader["grade"](namespace, parameters)
+    for result in results:
         if result["points"] != result["out_of"]:
             raise ValueError(
                 f"master {master.path.name}: its solution gets {result['points']:g} of {result['out_of']:g} points in "

@@ -78,6 +78,7 @@ def test_the_laboratory_is_a_few_tab_stops_away(opened):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "Skip to the laboratory":
             page.keyboard.press("Enter")
+            page.locator(".ode-explore.is-live").wait_for()  # it comes when it is in view, before a hand can go on
         if page.evaluate("!!document.activeElement.closest('.ode-lab input, .ode-explore :is(button, input, select)')"):
             return
     pytest.fail("thirty tab stops do not reach the laboratory")

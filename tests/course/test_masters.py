@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from odelib.course.autograder import describe, grader_text
-from odelib.course.build import check_solution, run_solution
+from odelib.course.build import check_solution, default_dtype, run_solution
 from odelib.course.masters import read_master
 from odelib.course.parameters import parameters_for
 
@@ -51,9 +51,11 @@ def answers(name):
 
 def points(name, question, code):
     """The share of a question's points, and what is said, when answers replace what the solution says."""
-    namespace, tests = dict(solved(name)), grader(name)["TESTS"][question]
-    exec(compile(code, question, "exec"), namespace)
-    wrong = [(worth, grader(name)["run_test"](test, namespace, parameters(name))) for worth, test in tests]
+    names, dtype = solved(name)
+    namespace, tests = dict(names), grader(name)["TESTS"][question]
+    with default_dtype(dtype):
+        exec(compile(code, question, "exec"), namespace)
+        wrong = [(worth, grader(name)["run_test"](test, namespace, parameters(name))) for worth, test in tests]
     lost = sum(worth for worth, message in wrong if message)
     return 1 - lost / sum(worth for worth, _ in tests), "; ".join(message for _, message in wrong if message)
 
@@ -173,9 +175,11 @@ def again(*given):
 def test_odd_answers_lose_points_and_say_why(name, question):
     run, tests = grader(name)["run_test"], grader(name)["TESTS"][question]
     asked = {argument for _, test in tests for argument in inspect.signature(test).parameters} - {"parameters"}
+    names, dtype = solved(name)
     for answer in asked:
         for what, odd in ODD.items():
-            said = [run(test, solved(name) | {answer: odd}, parameters(name)) for worth, test in tests if worth]
+            with default_dtype(dtype):
+                said = [run(test, names | {answer: odd}, parameters(name)) for worth, test in tests if worth]
             assert any(said), f"{answer} that {what} keeps all points"
             assert all("\n" not in line and len(line) < 400 for line in said)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 from test_masters import MASTERS, answers, grader, parameters, solved
 
+from odelib.course.build import default_dtype
 from odelib.course.examiner import Names
 from odelib.course.remote import Peer
 from odelib.course.wire import Line
@@ -30,13 +31,15 @@ def other_end(names):
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", MASTERS)
 def test_each_answer_gets_the_points_that_it_gets_beside_the_tests(name):
-    differ = []
+    differ, grade = [], grader(name)["grade"]
+    solution, dtype = solved(name)
     for question, kind, label, code in answers(name):
-        namespace = dict(solved(name))
-        exec(compile(code, question, "exec"), namespace)
-        beside = {one["question"]: one["points"] for one in grader(name)(namespace, parameters(name))}
-        with other_end({key: value for key, value in namespace.items() if not key.startswith("_")}) as names:
-            apart = {one["question"]: one for one in grader(name)(names, parameters(name))}
+        namespace = dict(solution)
+        with default_dtype(dtype):
+            exec(compile(code, question, "exec"), namespace)
+            beside = {one["question"]: one["points"] for one in grade(namespace, parameters(name))}
+            with other_end({key: value for key, value in namespace.items() if not key.startswith("_")}) as names:
+                apart = {one["question"]: one for one in grade(names, parameters(name))}
         if apart[question]["points"] != beside[question]:
             differ.append(
                 (question, kind, label, beside[question], apart[question]["points"], apart[question]["message"])
