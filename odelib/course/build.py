@@ -107,9 +107,9 @@ def check_solution(master: Master, tests: str, parameters: Mapping[str, Any]) ->
         ValueError: It does not.
     """
     grader: dict[str, Any] = {"__name__": "tests"}
-    exec(compile(tests, f"tests of {master.name}", "exec"), grader)
     namespace, dtype = run_solution(master, parameters)
-    with default_dtype(dtype):
+    with default_dtype(dtype):  # which tests may set, too
+        exec(compile(tests, f"tests of {master.name}", "exec"), grader)
         results = grader["grade"](namespace, parameters)
     for result in results:
         if result["points"] != result["out_of"]:
