@@ -93,7 +93,7 @@ seeds: $(SETUP)  ## execute the chapters under other seeds; list the claims that
 	OMP_NUM_THREADS=1 $(PY) tests/book/seeds.py $(CHAPTERS) --shifts $(SHIFTS) --seed $(SEED) --workers $(WORKERS)
 
 # What takes too long for every change. A new check is one more name here, and a target for it.
-NIGHTLY = seeds marked oldest python-3.12 python-3.13
+NIGHTLY = seeds marked oldest python-3.12 python-3.13 colab
 # Other random numbers each day; a failure comes back with the SEED that it names.
 SEED ?= $(shell date +%y%m%d)
 
@@ -116,9 +116,16 @@ _build/oldest.txt: constraints.txt pyproject.toml
 	@mkdir -p _build
 	@sed -e 's/^torch==.*/torch==2.6.0/' -e 's/^torchvision==.*/torchvision==0.21.0/' $< > $@
 
+python-of = "$$(python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null || ls "$$(pyenv root)"/versions/$(1).*/bin/python | tail -n 1)"
+
 nightly-python-%:
-	@$(OWN)python=$$(python$* -c 'import sys; print(sys.executable)' 2>/dev/null || ls "$$(pyenv root)"/versions/$*.*/bin/python | tail -n 1); \
-	$(MAKE) units VENV=.venv-$* PYTHON="$$python"
+	@$(OWN)$(MAKE) units VENV=.venv-$* PYTHON=$(call python-of,$*)
+
+# Colab's own packages, which colab.txt lists, under Colab's Python; odelib comes by each notebook's first cell.
+nightly-colab: $(SETUP)
+	@$(OWN)test -x .venv-colab/bin/python || $(call python-of,3.13) -m venv .venv-colab
+	@.venv-colab/bin/python -m pip install --quiet --requirement tests/book/colab.txt
+	OMP_NUM_THREADS=2 $(PY) tests/book/colab.py .venv-colab/bin/python
 
 execute: $(SETUP)  ## for authors: execute the chapters in place, or one: make execute CHAPTERS=book/...
 	$(PY) -m nbconvert --to notebook --inplace --execute --ExecutePreprocessor.timeout=300 \

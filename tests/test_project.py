@@ -120,6 +120,7 @@ def test_the_checks_of_the_night_are_in_environments_of_their_own():
     assert {f".venv{name}/bin/python -m pytest" for name in ("", "-oldest", "-3.12", "-3.13")} <= set(
         re.findall(r"\S+ -m pytest", plan)
     )
+    assert "tests/book/colab.py .venv-colab/bin/python" in plan
     refused = planned("nightly", "PY=python")
     assert refused.returncode == 2
     assert "leave PY out" in refused.stderr

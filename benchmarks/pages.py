@@ -1,0 +1,56 @@
+"""Lighthouse's performance score of the pages, on a phone with a slow connection and a slow CPU.
+
+    make book && make test    # the second installs Lighthouse in .cache/npm
+    python benchmarks/pages.py [_build/html]
+
+The bound is 0.9. Lighthouse reckons with the time that the machine takes, so nothing else should run beside it.
+"""
+
+import functools
+import http.server
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from explorables import Quiet
+
+ROOT = Path(__file__).parents[1]
+BOUND = 0.9
+
+
+def main() -> None:
+    """Print a table; exit with 1 if a page is below the bound."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_build/html").resolve()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    chapters = sorted(f"book/{path.stem}" for path in (folder / "book").glob("[0-9][0-9]-*.html"))
+    written = [name for name in chapters if (ROOT / f"{name}.ipynb").exists()]
+    job = {
+        "browser": next(filter(None, map(shutil.which, ("google-chrome", "chromium", "chromium-browser")))),
+        "packages": str(ROOT / ".cache/npm/node_modules"),
+        "site": f"http://127.0.0.1:{server.server_port}",
+        "pages": ["book/index", "book/preface", *written, "book/reference/solvers"],
+    }
+    node = subprocess.Popen(
+        ["node", str(Path(__file__).with_name("pages.mjs"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert node.stdin is not None
+    assert node.stdout is not None
+    node.stdin.write(json.dumps(job))
+    node.stdin.close()
+    missed = False
+    print(f"{'page':32}{'score':>7}{'first paint':>13}{'largest':>9}{'blocked':>9}{'shift':>8}")
+    for line in node.stdout:
+        page = json.loads(line)
+        times = "".join(f"{page[key]:{width}.1f} s" for key, width in (("painted", 11), ("largest", 7), ("blocked", 7)))
+        print(f"{page['name']:32}{page['score']:7.2f}{times}{page['shift']:8.3f}", flush=True)
+        missed |= page["score"] < BOUND
+    server.shutdown()
+    sys.exit(node.wait() or missed)
+
+
+if __name__ == "__main__":
+    main()
