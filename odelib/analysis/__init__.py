@@ -8,6 +8,7 @@ from odelib.analysis.depth import Step, Trajectory, steps_of, swapped, trajector
 from odelib.analysis.jacobian import singular_values, singular_values_by_step
 from odelib.analysis.lyapunov import finite_time_exponents, lyapunov_exponents
 from odelib.analysis.nfe import NfeStudy, nfe_by_input
+from odelib.analysis.scalars import ScalarSteps, with_scalars
 from odelib.analysis.splitting import (
     SplittingProfile,
     commutator,
@@ -15,7 +16,7 @@ from odelib.analysis.splitting import (
     splitting_gaps,
     splitting_profile,
 )
-from odelib.analysis.surgery import Surgery, count_layers, operate, shares_weights
+from odelib.analysis.surgery import Surgery, count_layers, operate, permuted, shares_weights
 from odelib.analysis.swap import SwapStudy, swap_study
 from odelib.analysis.trajectories import (
     action,
@@ -30,6 +31,7 @@ __all__ = [
     "Commuting",
     "Cost",
     "NfeStudy",
+    "ScalarSteps",
     "SplittingProfile",
     "Step",
     "Surgery",
@@ -56,6 +58,7 @@ __all__ = [
     "nfe_by_input",
     "operate",
     "path_length",
+    "permuted",
     "principal_plane",
     "refinement_errors",
     "shares_weights",
@@ -70,4 +73,5 @@ __all__ = [
     "token_spread",
     "trajectory",
     "turning_angles",
+    "with_scalars",
 ]

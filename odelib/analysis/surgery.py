@@ -1,5 +1,6 @@
 """Surgery on a trained network: layers taken in smaller steps, exchanged, left out, side by side; weights unchanged."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
@@ -101,7 +102,33 @@ def operate(model: Model, surgery: Surgery) -> Model:
         first = min(map(layers.index, (surgery.together, surgery.together + 1)))
         cut[first : first + 2] = [_Together(*cut[first : first + 2])]
     schedule = DepthSchedule(len(cut), steps=surgery.refine, step_size=1.0 / surgery.refine)
-    depth = DepthBlock(cut, rule, schedule).train(block.training)
+    return with_depth(model, DepthBlock(cut, rule, schedule))
+
+
+def permuted(model: Model, order: Sequence[int]) -> Model:
+    """Return the network with its weight sets in another order; steps, their size and their rule stay.
+
+    Args:
+        model: A model of odelib.models with one depth, or such a depth.
+        order: Which weight set comes at each place; each once.
+
+    Raises:
+        ValueError: The model has no depth, or several, or ``order`` is no order of its weight sets.
+    """
+    block = depth_of(model)
+    if sorted(order) != list(range(len(block.fields))):
+        raise ValueError(f"order is {list(order)}, expected the numbers 0 to {len(block.fields) - 1}, each once")
+    return with_depth(model, DepthBlock([block.fields[i] for i in order], block.rule, block.schedule))
+
+
+def with_depth(model: Model, depth: DepthBlock) -> Model:
+    """Return the network with another depth; the network itself stays as it is.
+
+    Raises:
+        ValueError: The model has no depth, or several.
+    """
+    block = depth_of(model)
+    depth.train(block.training)
     if model is block:
         return depth  # type: ignore[return-value]
     name = next(name for name, part in model.named_children() if part is block)

@@ -1,6 +1,5 @@
 """What is measured layer by layer along a network's own states: commutators, growth, critical step, observed order."""
 
-from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def measure_layers(
 
     Args:
         model: The network.
-        task: Where the items come from: the first ones of the commonest length, so that none is padded.
+        task: Where the items come from (see `Task.sample`).
         items: How many, at most.
         rules: Of which the order is observed.
         refine: The two numbers of steps per layer between which orders are observed.
@@ -94,8 +93,7 @@ def measure_layers(
         ValueError: The network's steps are not of size 1.
     """
     exact = deepcopy(model).double()
-    common = Counter(map(len, task.tokens)).most_common(1)[0][0]
-    tokens = torch.tensor([row for row in task.tokens if len(row) == common][:items])
+    tokens = task.sample(items)
     with torch.no_grad():
         sizes = commuting(exact, tokens)
         growth, critical = [], []

@@ -1,5 +1,6 @@
 """What a pretrained network is measured by: requests, hidden tokens, next tokens. Nothing is refitted after surgery."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from odelib.models import CausalLM, Encoder
 
 _BATCH = 100
 _RIDGE = 1.0
+_TEMPERATURE = 0.05
 HIDDEN = 0.15
 """Share of the tokens of a text that are hidden, as in BERT's training."""
 
@@ -47,6 +49,15 @@ class Task:
         raise NotImplementedError(
             f"{type(self).__name__} measures nothing: define read(model), which returns a Reading"
         )
+
+    def loss(self, model: nn.Module, items: Sequence[int]) -> Float[Tensor, ""]:
+        """Return the mean loss over the places of some items, by which scalars can be fitted: it has gradients."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss: define loss(model, items), a scalar")
+
+    def sample(self, items: int) -> Tensor:
+        """Return the inputs of a few items of one length, the commonest, so that none is padded."""
+        common = Counter(map(len, self.tokens)).most_common(1)[0][0]
+        return torch.tensor([row for row in self.tokens if len(row) == common][:items])
 
 
 class Requests(Task):
@@ -105,13 +116,16 @@ class Requests(Task):
         sums = {name: (answers == self._labels).numpy().astype(np.float64) for name, answers in given.items()}
         return Reading(sums, given["class mean"].numpy())
 
+    def loss(self, model: nn.Module, items: Sequence[int]) -> Float[Tensor, ""]:
+        """Return the cross-entropy of the cosines to the class means, at a temperature of 0.05."""
+        x = _pooled(model, *_padded([self.tokens[i] for i in items], self._pad))
+        return F.cross_entropy(x @ self._means.T / _TEMPERATURE, self._labels[torch.tensor(items)])
+
     @torch.inference_mode()
     def _embed(self, model: nn.Module, tokens: list[list[int]]) -> Float[Tensor, "items dim"]:
         means: dict[int, Tensor] = {}
         for part, batch, mask in _batches(tokens, self._pad):
-            x = model(batch, mask)
-            pooled = F.normalize((x * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True), dim=1)
-            means |= dict(zip(part, pooled, strict=True))
+            means |= dict(zip(part, _pooled(model, batch, mask), strict=True))
         return torch.stack([means[i] for i in range(len(tokens))])
 
 
@@ -157,6 +171,13 @@ class HiddenTokens(Task):
                 hits[i], losses[i], answers[i] = _score(logits, right)
         return Reading({"accuracy": hits, "loss": losses}, np.concatenate(answers))
 
+    def loss(self, model: nn.Module, items: Sequence[int]) -> Float[Tensor, ""]:
+        """Return the mean loss over the hidden tokens of some texts, in nats."""
+        states = model(*_padded([self._shown[i] for i in items], self._pad))
+        hidden = torch.cat([states[row, self._hidden[i]] for row, i in enumerate(items)])
+        right = torch.cat([torch.tensor(self.tokens[i])[self._hidden[i]] for i in items])
+        return F.cross_entropy(model.logits(hidden[None])[0], right)  # type: ignore[operator]
+
 
 class NextTokens(Task):
     """The next token of a text at each place, by a causal model; an item is a window of the text.
@@ -188,6 +209,11 @@ class NextTokens(Task):
         hits, losses, answers = zip(*scored, strict=True)
         return Reading({"accuracy": np.array(hits), "loss": np.array(losses)}, np.concatenate(answers))
 
+    def loss(self, model: nn.Module, items: Sequence[int]) -> Float[Tensor, ""]:
+        """Return the mean loss over the tokens of some windows, in nats."""
+        chosen = torch.tensor(items)
+        return F.cross_entropy(model(self._inputs[chosen]).flatten(0, 1), self._targets[chosen].flatten())
+
 
 def _score(
     logits: Float[Tensor, "places vocab"], right: Int64[Tensor, " places"]
@@ -208,6 +234,18 @@ def _batches(
 ) -> Iterator[tuple[list[int], Int64[Tensor, "batch longest"], Shaped[Tensor, "batch longest"]]]:
     """Batches of texts of nearly equal length: which they are, their tokens, and where a token is no padding."""
     for part in buckets(torch.tensor([[len(row)] for row in tokens]), _BATCH):
-        rows = [tokens[i] for i in part.tolist()]
-        mask = torch.arange(max(map(len, rows))) < torch.tensor([[len(row)] for row in rows])
-        yield part.tolist(), pad(rows, value), mask
+        yield part.tolist(), *_padded([tokens[i] for i in part.tolist()], value)
+
+
+def _padded(
+    rows: Sequence[Sequence[int]], value: int
+) -> tuple[Int64[Tensor, "batch longest"], Shaped[Tensor, "batch longest"]]:
+    return pad(rows, value), torch.arange(max(map(len, rows))) < torch.tensor([[len(row)] for row in rows])
+
+
+def _pooled(
+    model: nn.Module, batch: Int64[Tensor, "batch longest"], mask: Shaped[Tensor, "batch longest"]
+) -> Float[Tensor, "batch dim"]:
+    """The normalised mean of an encoder's states."""
+    x = model(batch, mask)
+    return F.normalize((x * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True), dim=1)

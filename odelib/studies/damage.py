@@ -1,0 +1,177 @@
+"""Does the size of a commutator predict what it costs to exchange two layers, or to put the halves of one in parallel?
+
+``python -m odelib.studies.damage runs/clothes/clothes/usual/seed*/run --out ...`` measures networks of our own;
+pretrained ones are read from their tables, as ``odelib surgery`` keeps them.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from odelib.analysis import Surgery, commuting, count_layers
+from odelib.files import write_json
+from odelib.studies.layer_sizes import LAYERS
+from odelib.studies.networks import Task
+from odelib.studies.statistics import CONFIDENCE
+from odelib.studies.surgeries import Row, measure, read_table
+from odelib.training.record import environment, source_commit
+
+DAMAGE = "damage.json"
+_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Point:
+    """A surgery on a network, with what was to predict its damage."""
+
+    kind: str
+    """swap or parallel."""
+    layer: int
+    """The layer, or the first of the two."""
+    commutator: float
+    """Size of the commutator of the two maps, divided by that of what they change."""
+    damage: float
+    """Share of the answers that change."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rank correlation over networks and their layers."""
+
+    value: float
+    """Of all points."""
+    low: float
+    """Lower end of the interval: networks are drawn anew, and then the points of each."""
+    high: float
+    """Upper end."""
+    own: dict[str, float]
+    """Of each network; NaN where it has fewer than three points, or equal ones."""
+
+
+def points(rows: Sequence[Row], layers: Sequence[Mapping[str, float]]) -> list[Point]:
+    """Join the rows of a table with the sizes of the commutators of the layers.
+
+    Args:
+        rows: As `odelib.studies.surgeries.read_table` reads them.
+        layers: By layer: "update", "[A, M]", "[F, next F]", where there is one.
+    """
+    found = []
+    for row in rows:
+        done = row.surgery
+        if done.swap is not None and done == Surgery(swap=done.swap):
+            i, j = sorted(done.swap)
+            size = layers[i]["[F, next F]"] / (layers[i]["update"] + layers[j]["update"])
+            found.append(Point("swap", i, size, 1.0 - row.same))
+        elif len(done.parallel) == 1 and done == Surgery(parallel=done.parallel):
+            (i,) = map(int, done.parallel)
+            found.append(Point("parallel", i, layers[i]["[A, M]"] / layers[i]["update"], 1.0 - row.same))
+    return found
+
+
+def points_of_table(folder: Path, *, sequential: bool = True) -> list[Point]:
+    """Return the points of a kept table with its ``layers.json``.
+
+    Args:
+        folder: As ``odelib surgery --all --out`` and ``--layers`` leave it.
+        sequential: Whether the network's attention and MLP come one after the other, so that parallel is a change.
+
+    Raises:
+        OSError: One of the two files is absent.
+        TrainingError: A line of the table is damaged.
+    """
+    _, rows = read_table(folder)
+    layers = json.loads((folder / LAYERS).read_text(encoding="utf-8"))["layers"]
+    return [point for point in points(rows, layers) if sequential or point.kind == "swap"]
+
+
+def points_of(model: nn.Module, task: Task, items: int = 4) -> list[Point]:
+    """Measure the points of a network of distinct usual layers.
+
+    Args:
+        model: The network.
+        task: What damage is measured by.
+        items: Along the states of how many items commutators are measured, in float64.
+    """
+    inputs, layers = task.sample(items), count_layers(model)
+    exact = inputs.double() if inputs.is_floating_point() else inputs
+    sizes = commuting(model.double(), exact)
+    model.float()
+    table = [
+        {
+            "update": float(sizes.update[i].mean()),
+            "[A, M]": float(sizes.terms[i].mean()),
+            "[F, next F]": float(sizes.layers[i].mean()) if i + 1 < layers else torch.nan,
+        }
+        for i in range(layers)
+    ]
+    surgeries = [Surgery(swap=(i, i + 1)) for i in range(layers - 1)]
+    surgeries += [Surgery(parallel=(i,)) for i in range(layers)]
+    return points(list(measure(model, task, surgeries)), table)
+
+
+def rank_correlation(
+    networks: Mapping[str, Sequence[Point]], *, resamples: int = _RESAMPLES, level: float = CONFIDENCE
+) -> Correlation:
+    """Correlate the ranks of commutators and damages over all points of some networks.
+
+    Args:
+        networks: By name, the points of each; at least one network with three points.
+        resamples: How often networks, and then the points of each, are drawn anew, from a fixed seed.
+        level: Of the interval, by percentiles.
+
+    Raises:
+        ValueError: There are fewer than three points.
+    """
+    arrays = [np.array([(p.commutator, p.damage) for p in each]) for each in networks.values() if each]
+    if sum(map(len, arrays)) < 3:
+        raise ValueError(f"{sum(map(len, arrays))} points came: a rank correlation takes three or more")
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(resamples):
+        chosen = [arrays[i] for i in rng.integers(len(arrays), size=len(arrays))]
+        drawn.append(_spearman(np.concatenate([each[rng.integers(len(each), size=len(each))] for each in chosen])))
+    low, high = np.nanquantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
+    own = {name: _spearman(np.array([(p.commutator, p.damage) for p in each])) for name, each in networks.items()}
+    return Correlation(_spearman(np.concatenate(arrays)), float(low), float(high), own)
+
+
+def _spearman(pairs: np.ndarray) -> float:
+    from scipy.stats import rankdata
+
+    if len(pairs) < 3:
+        return float("nan")
+    one, other = rankdata(pairs[:, 0]), rankdata(pairs[:, 1])
+    one, other = one - one.mean(), other - other.mean()
+    size = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / size if size else float("nan")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the points of our own networks."""
+    from odelib.studies.own_networks import open_run
+
+    parser = argparse.ArgumentParser(prog="python -m odelib.studies.damage", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders of a study, each with a checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for damage.json")
+    given = parser.parse_args(arguments)
+    kept: dict[str, Any] = {}
+    for folder in given.runs:
+        model, task, trained = open_run(folder)
+        name = "/".join(folder.parts[-3:-1])
+        kept[name] = {"trained at": trained, "points": [asdict(point) for point in points_of(model, task)]}
+        print(name, flush=True)
+    made = {"commit": source_commit(), **environment(), "threads": torch.get_num_threads()}
+    given.out.mkdir(parents=True, exist_ok=True)
+    write_json(given.out / DAMAGE, {"networks": kept, "made": made})
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
