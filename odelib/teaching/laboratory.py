@@ -31,6 +31,7 @@ class Slider:
         values: at most 24, in order.
         default: the value at the start; the first if not given.
         unit: shown after the value.
+        names: what the reader sees in place of each value; none: the numbers.
     """
 
     name: str
@@ -38,9 +39,12 @@ class Slider:
     values: Sequence[float]
     default: float | None = None
     unit: str = ""
+    names: Sequence[str] = ()
 
     def text(self, value: float) -> str:
         """The value as the reader sees it."""
+        if self.names:
+            return self.names[list(self.values).index(value)]
         return format_number(value, None) + (f" {self.unit}" if self.unit else "")
 
 
@@ -102,6 +106,8 @@ class Laboratory:
             most = 24 if isinstance(control, Slider) else 4
             if not 2 <= len(control.values) <= most:
                 raise ValueError(f"{control.name} has {len(control.values)} values: give it 2 to {most}")
+            if isinstance(control, Slider) and len(control.names) not in (0, len(control.values)):
+                raise ValueError(f"{control.name} has {len(control.names)} names for {len(control.values)} values")
             if control.default is not None and control.default not in control.values:
                 raise ValueError(f"the default {control.default!r} of {control.name} is not one of its values")
 

@@ -30,6 +30,7 @@ from odelib.data import ImageData, load_images, normalise
 from odelib.models import CausalLM, ViT, load_pretrained, save_pretrained
 from odelib.names import choose
 from odelib.studies import Run, Study, read_runs, read_study
+from odelib.studies.surgeries import ROWS, Row, read_table
 from odelib.training import EpochMetrics, TrainConfig, load_run, read_metrics
 from odelib.training.record import processor
 
@@ -169,6 +170,25 @@ def kept_samples(name: str) -> KeptSamples:
     """
     folder = STUDIES / choose(name, sorted(path.parent.name for path in STUDIES.glob(f"*/{SAMPLES}")), "study")
     return KeptSamples(**json.loads((folder / SAMPLES).read_text(encoding="utf-8")))
+
+
+def kept_table(network: str) -> tuple[dict[str, Any], list[Row]]:
+    """Read the kept table of a published network: what it is of, and a row for each surgery.
+
+    Raises:
+        ValueError: There is no kept table of that network; the sentence gives the nearest one.
+    """
+    return read_table(network_study(network))
+
+
+def network_study(network: str) -> Path:
+    """Return the folder in which the table of a published network is kept, and what else was measured of it.
+
+    Raises:
+        ValueError: There is none; the sentence gives the nearest network.
+    """
+    found = {path.parent.name.removeprefix("networks-"): path.parent for path in STUDIES.glob(f"networks-*/{ROWS}")}
+    return found[choose(network, sorted(found), "network with a kept table")]
 
 
 def kept_writer() -> CausalLM:

@@ -62,6 +62,14 @@ def test_each_frame_shows_what_drawing_it_alone_would(lab, page):
         assert _visible(_drawing(page), number) == alone
 
 
+def test_a_slider_can_have_words_for_its_values():
+    slider = Slider("n", "n", [1, 2], default=2, names=["left out", "exchanged"])
+    page = Laboratory("words", "T", _draw, [slider], _describe, figsize=(4, 2)).page()
+    assert 'data-steps="left out|exchanged"' in page
+    assert 'aria-valuetext="exchanged"' in page
+    assert "<td>left out</td>" in page
+
+
 def test_default_frame_is_the_visible_one(page):
     marked = [node for node in _drawing(page).iter() if node.get("data-f")]
     assert marked
@@ -144,6 +152,7 @@ def test_one_slider_alone():
         ("lab", [Slider("n", "n", [1])], "has 1 values: give it 2 to 24"),
         ("lab", [SLIDER, Choice("kind", "k", list("abcde"))], "give it 2 to 4"),
         ("lab", [Slider("n", "n", [1, 2], default=3)], "default 3 of n"),
+        ("lab", [Slider("n", "n", [1, 2], names=["one"])], "has 1 names for 2 values"),
     ],
 )
 def test_bad_definition_is_refused(name, controls, complaint):

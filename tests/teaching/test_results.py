@@ -242,3 +242,19 @@ settings:
 variants:
   parallel: {model: {step_rule: euler}}
 """
+
+
+@pytest.mark.parametrize("network", ["minilm", "rxnmapper"])
+def test_kept_tables_begin_with_the_network_as_trained_and_hold_a_control_that_fails(network):
+    head, rows = results.kept_table(network)
+    assert head["network"] == network
+    assert rows[0].same == 1.0
+    assert all(len(row.misses) == head["items"] for row in rows)
+    drawn = [row for row in rows if row.surgery.random is not None]
+    assert drawn
+    assert max(row.same for row in drawn) < 0.2
+
+
+def test_a_network_without_a_table_is_named():
+    with pytest.raises(ValueError, match=r"minilm"):
+        results.kept_table("minilms")
