@@ -142,6 +142,15 @@ def rank_correlation(
     return Correlation(_spearman(np.concatenate(arrays)), float(low), float(high), own)
 
 
+def said(correlation: Correlation) -> str:
+    """Return what the interval of a correlation says, in the words of the protocol."""
+    if correlation.low > 0.5:
+        return "predicts, well enough to choose by"
+    if correlation.low > 0.0:
+        return "predicts, but not well enough to choose by" if correlation.high < 0.5 else "predicts"
+    return "does not predict" if correlation.high < 0.5 else "undecided"
+
+
 def _spearman(pairs: np.ndarray) -> float:
     from scipy.stats import rankdata
 
@@ -151,6 +160,16 @@ def _spearman(pairs: np.ndarray) -> float:
     one, other = one - one.mean(), other - other.mean()
     size = float(np.sqrt((one @ one) * (other @ other)))
     return float(one @ other) / size if size else float("nan")
+
+
+def read_points(folder: Path) -> dict[str, list[Point]]:
+    """Return the kept points of our own networks, by network.
+
+    Raises:
+        OSError: There are none.
+    """
+    kept = json.loads((folder / DAMAGE).read_text(encoding="utf-8"))["networks"]
+    return {name: [Point(**point) for point in each["points"]] for name, each in kept.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Commutators against damage: the correlation of known points, its interval, and points of a real table."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import spearmanr
 from odelib.analysis import Surgery, commuting, operate
 from odelib.data import Vocabulary
 from odelib.models import Encoder, EncoderConfig
-from odelib.studies.damage import Point, points_of, points_of_table, rank_correlation
+from odelib.studies.damage import Correlation, Point, points_of, points_of_table, rank_correlation, read_points, said
 from odelib.studies.layer_sizes import measure_layers
 from odelib.studies.networks import HiddenTokens
 from odelib.studies.surgeries import keep_table
@@ -68,3 +69,23 @@ def test_points_of_a_table_and_of_a_network_agree(tmp_path):
     changed = task.read(operate(model, Surgery(parallel=(2,)))).answers != task.read(model).answers
     assert own[-1].damage == pytest.approx(changed.mean())
     assert {p.kind for p in points_of_table(tmp_path, sequential=False)} == {"swap"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.6, 0.9, "predicts, well enough to choose by"),
+        (0.2, 0.9, "predicts"),
+        (0.1, 0.4, "predicts, but not well enough to choose by"),
+        (-0.2, 0.4, "does not predict"),
+        (-0.2, 0.9, "undecided"),
+    ],
+)
+def test_what_a_correlation_says_is_read_off_its_interval(low, high, word):
+    assert said(Correlation((low + high) / 2, low, high, {})) == word
+
+
+def test_kept_points_are_read_back(tmp_path):
+    points = [asdict(point) for point in cloud([(1.0, 0.5)])]
+    (tmp_path / "damage.json").write_text(json.dumps({"networks": {"usual/seed1": {"points": points}}}))
+    assert read_points(tmp_path) == {"usual/seed1": [Point("swap", 0, 1.0, 0.5)]}
