@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from odelib.models import ViTConfig
-from odelib.teaching.exercises import Exercise, expect_close, expect_function
+from odelib.models import ViT, ViTConfig
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
 from odelib.teaching.handed_out import call_with_clones, expect_without
 
 
-def _tokens(tokens: Any) -> None:
-    """The answer is ``tokens(config)`` with a ``ViTConfig``."""
-    expect_function(tokens, "tokens(config)")
-    for config, side in (
-        (ViTConfig(image_size=28, patch_size=4), 7),
-        (ViTConfig.deit_tiny(), 14),
-        (ViTConfig(image_size=32, patch_size=8, dim=32, pool="class"), 4),
-    ):
-        size, patch, extra = config.image_size, config.patch_size, config.pool == "class"
-        expect_close(
-            tokens(config),
-            float(side**2 + extra),
-            f"with images of {size} pixels, patches of {patch} and pool={config.pool!r}, the number of tokens",
-            [
-                (side**2, 'With pool="class" there is one token more than patches.'),
-                (side**2 + 1, 'A class token is added only with pool="class": here there are as many as patches.'),
-                (side, "That is one row of patches: the image has as many rows as columns."),
-                (side + extra, "That is one row of patches: the image has as many rows as columns."),
-                (patch**2, "That is the number of pixels in a patch: count the patches in the image."),
-                (patch**2 + extra, "That is the number of pixels in a patch: count the patches in the image."),
-                (size**2, "That is the number of pixels: a token stands for a whole patch."),
-                (config.dim, "That is the width of a token: the question is how many there are."),
-            ],
-        )
+def _rival(rival: Any) -> None:
+    """The answer is ``rival(config)``: Euler's network with weights, evaluations and time of ``config``."""
+    expect_function(rival, "rival(config)")
+    small = ViTConfig(image_size=8, patch_size=4, dim=8, num_heads=2, intervals=3)
+    for rule, steps, size in (("rk4", 1, 1.0), ("midpoint", 2, 0.5), ("rk4", 3, 1.0)):
+        asked = replace(small, step_rule=rule, steps=steps, step_size=size)
+        got = rival(asked)
+        given = f"for {rule} with {steps} steps of {size:g} in each of 3 intervals, the rival"
+        if not isinstance(got, ViTConfig):
+            raise NotYet(f"{given} is a {type(got).__name__}", "Return a ViTConfig, such as dataclasses.replace gives.")
+        if got.step_rule != "euler":
+            raise NotYet(f"{given} has the step rule {got.step_rule!r}", "The parallel layer is a step of Euler's.")
+        if (free := replace(got, step_rule=rule, steps=steps, step_size=size)) != asked:
+            names = [f.name for f in fields(asked) if getattr(free, f.name) != getattr(asked, f.name)]
+            hint = "It must have the same weights: change the step rule, the steps and the step size only."
+            raise NotYet(f"{given} has another {' and '.join(names)}", hint)
+        with torch.device("meta"):
+            evaluations, wanted = (int(ViT(c).nfe) for c in (got, asked))
+        if evaluations != wanted:
+            hint = "Count how often the rule looks at the field in one step: Euler's must take as many steps instead."
+            raise NotYet(f"{given} takes {evaluations} evaluations instead of {wanted}", hint)
+        if not math.isclose(got.steps * got.step_size, steps * size):
+            hint = "More steps must be shorter ones, so that each weight set still acts for the same time."
+            raise NotYet(f"{given} stays {got.steps * got.step_size:g} in each interval, not {steps * size:g}", hint)
 
 
 def _smoothed_loss(smoothed_loss: Any) -> None:
@@ -121,7 +122,7 @@ def _number(value: Any) -> Any:
 
 
 EXERCISES = (
-    Exercise("tokens", "How many tokens?", 5, "easy", _tokens),
+    Exercise("rival", "A fair rival", 10, "easy", _rival),
     Exercise("smoothed-loss", "A smoothed loss", 10, "medium", _smoothed_loss),
     Exercise("rate", "The rate of a step", 10, "easy", _rate),
 )

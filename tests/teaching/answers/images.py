@@ -1,26 +1,32 @@
 """Answers to the exercises of the chapter on image classifiers."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from odelib.models import ViT
+from odelib.models import ViT, ViTConfig
 from odelib.training.optim import learning_rate
 
-
-def tokens(config):
-    return (config.image_size // config.patch_size) ** 2 + (config.pool == "class")
+STAGES = {"midpoint": 2, "rk4": 4}
 
 
-def tokens_by_model(config):
+def rival(config):
+    stages = STAGES[config.step_rule]
+    return replace(config, step_rule="euler", steps=stages * config.steps, step_size=config.step_size / stages)
+
+
+def rival_by_model(config):
     with torch.device("meta"):
-        return ViT(config).embed.tokens
+        stages = int(ViT(config).nfe) // (config.intervals * config.steps)
+    changed = {"step_rule": "euler", "steps": config.steps * stages, "step_size": config.step_size / stages}
+    return ViTConfig.from_dict(config.to_dict() | changed)
 
 
-def side(config):
-    return config.image_size // config.patch_size
+def changed(**options):
+    return lambda config: replace(rival(config), **options)
 
 
 def loss(logits, labels, eps):
@@ -68,7 +74,7 @@ def rate_as(up=lambda k, w: (k + 1) / w, down=lambda s: (1 + math.cos(math.pi * 
 
 
 RIGHT = {
-    "tokens": (tokens, tokens_by_model),
+    "rival": (rival, rival_by_model),
     "smoothed-loss": (loss, lambda logits, labels, eps: loss(logits.double(), labels, eps).item()),
     "rate": (
         rate,
@@ -79,15 +85,21 @@ RIGHT = {
 }
 
 WRONG = {
-    "tokens": (
-        ("one row", side, "one row of patches"),
-        ("no class token", lambda c: side(c) ** 2, "one token more"),
-        ("always a class token", lambda c: side(c) ** 2 + 1, "only with pool"),
-        ("pixels of a patch", lambda c: c.patch_size**2, "pixels in a patch"),
-        ("pixels", lambda c: c.image_size**2, "number of pixels"),
-        ("width", lambda c: c.dim, "width of a token"),
-        ("called instead of passed", 49, "Pass the function itself"),
-        ("row and class token", lambda c: side(c) + (c.pool == "class"), "one row of patches"),
+    "rival": (
+        ("the same", lambda c: c, "step rule 'rk4'"),
+        ("rule alone", lambda c: replace(c, step_rule="euler"), "evaluations instead of"),
+        ("long steps", lambda c: replace(rival(c), step_size=c.step_size), "shorter ones"),
+        (
+            "more weights",
+            lambda c: replace(c, step_rule="euler", intervals=STAGES[c.step_rule] * c.intervals),
+            "same weights",
+        ),
+        ("short steps alone", lambda c: replace(rival(c), steps=c.steps), "evaluations instead of"),
+        ("always four", lambda c: replace(c, step_rule="euler", steps=4, step_size=0.25), "evaluations instead of"),
+        ("usual layer", changed(step_rule="lie-trotter"), "step of Euler's"),
+        ("narrower", changed(dim=4), "another dim"),
+        ("a number", lambda c: STAGES[c.step_rule] * c.steps, "Return a ViTConfig"),
+        ("called instead of passed", ViTConfig(), "Pass the function itself"),
     ),
     "smoothed-loss": (
         ("hard labels", loss_with(lambda e, n: 1, lambda e, n: 0), "not smoothed"),
