@@ -68,17 +68,19 @@ def main() -> None:
     parser.add_argument("interpreter", help="where colab.txt is installed")
     parser.add_argument("chapters", nargs="*", type=Path, help="chapters, such as book/01-residual-euler.ipynb")
     given = parser.parse_args()
+    interpreter = str(Path(given.interpreter).absolute())  # kernels start in folders of their own
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "book/_extensions/editions.py", folder + "/editions"]
         subprocess.run(command, cwd=ROOT, check=True)
-        pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
+        address = f"git+file://{ROOT}"  # what is committed, as from the address that readers install from
+        pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, address)
         (wheel,) = Path(folder).glob("odelib-*.whl")
         editions = sorted(Path(folder, "editions/colab").glob("[0-9]*.ipynb"))
         wanted = {path.stem for path in given.chapters or ROOT.glob("book/*.ipynb")}
         for path in (path for path in editions if path.stem in wanted):
             begun = time.perf_counter()
-            error = run(path, wheel, given.interpreter)
+            error = run(path, wheel, interpreter)
             print(f"{path.stem}: {error or 'runs'} ({time.perf_counter() - begun:.0f} s)", flush=True)
             failed += [path.stem] if error else []
     if failed:
