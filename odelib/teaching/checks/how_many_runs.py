@@ -62,24 +62,24 @@ def _least(half: Callable[[int], float], width: float) -> float:
     return float(next(seeds for seeds in range(2, 100_000) if half(seeds) <= width))
 
 
-def _seeds_needed(seeds_needed: Any) -> None:
-    """The answer is ``seeds_needed(first, second, width)``: values of a pilot by seed, half the interval's length."""
-    expect_function(seeds_needed, "seeds_needed(first, second, width)")
+def _seeds_for_width(seeds_for_width: Any) -> None:
+    """The answer is ``seeds_for_width(first, second, width)``: a pilot's values, half the interval's length."""
+    expect_function(seeds_for_width, "seeds_for_width(first, second, width)")
     pilots = (
         ([85.5, 84.1, 85.3, 84.6, 85.1], [84.3, 82.5, 84.7, 83.9, 82.2], 0.6),
         ([71.0, 70.2, 72.9, 73.0], [68.9, 69.9, 70.6, 72.8, 70.1, 66.0], 0.9),
     )
     for first, second, width in pilots:
-        _check_pilot(seeds_needed, first, second, width)
+        _check_pilot(seeds_for_width, first, second, width)
     expect_close(
-        call_with_clones(seeds_needed, first, second, 90.0),
+        call_with_clones(seeds_for_width, first, second, 90.0),
         2.0,
         "with half a length of at most 90, which two seeds keep, the number of seeds",
         otherwise="Begin with two seeds, however many the pilot has.",
     )
 
 
-def _check_pilot(seeds_needed: Any, first: list[float], second: list[float], width: float) -> None:
+def _check_pilot(seeds_for_width: Any, first: list[float], second: list[float], width: float) -> None:
     a, b = (torch.tensor(values, dtype=torch.float64) for values in (first, second))
     p, q = float(a.var()), float(b.var())
     both, roots = p + q, math.sqrt(p) + math.sqrt(q)
@@ -127,7 +127,7 @@ def _check_pilot(seeds_needed: Any, first: list[float], second: list[float], wid
         (right - 1, "So many are not quite enough: the interval may not be longer than that."),
     ]
     expect_close(
-        call_with_clones(seeds_needed, first, second, width),
+        call_with_clones(seeds_for_width, first, second, width),
         right,
         f"with a pilot of {len(first)} and {len(second)} seeds and half a length of at most {width}, the number",
         suspects,
@@ -165,6 +165,6 @@ def _verdict(verdict: Any) -> None:
 
 EXERCISES = (
     Exercise("next-run", "Where will the next run fall?", 10, "easy", _next_run),
-    Exercise("seeds-needed", "How many seeds for an interval?", 15, "medium", _seeds_needed),
+    Exercise("seeds-for-width", "How many seeds for an interval?", 15, "medium", _seeds_for_width),
     Exercise("verdict", "Read the verdict", 5, "easy", _verdict),
 )

@@ -66,15 +66,15 @@ def _expect_loss(smoothed_loss: Any, logits: Tensor, labels: Tensor, eps: float)
             (-each.mean(), "The sign is wrong: cross-entropy is minus the sum of target times log probability."),
             (
                 ((1 - eps) * hard + eps / (classes - 1) * other).mean(),
-                "eps is spread over the wrong classes only: spread it over all, eps / K each.",
+                "eps is spread over the wrong classes only: spread it over all, eps / C each.",
             ),
             (
                 (hard - eps * logs.mean(dim=1)).mean(),
-                "The targets sum to more than one: the right class keeps 1 - eps, plus its share eps / K.",
+                "The targets sum to more than one: the right class keeps 1 - eps, plus its share eps / C.",
             ),
             (
                 ((1 - eps) * hard - eps * logs.sum(dim=1)).mean(),
-                "Each class gets eps: it is eps in all, so eps / K for each class.",
+                "Each class gets eps: it is eps in all, so eps / C for each class.",
             ),
             (((1 - eps) * hard).mean(), "The share eps is lost: it goes to all classes evenly."),
             ((eps * hard - (1 - eps) * logs.mean(dim=1)).mean(), "eps and 1 - eps are exchanged."),

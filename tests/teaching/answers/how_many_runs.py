@@ -31,11 +31,11 @@ def variances(first, second, correction=1):
 def seeds_with(half, *, start=2, correction=1):
     """The least number of seeds for which ``half(S, p, q)`` is at most the width, with the variances p and q."""
 
-    def seeds_needed(first, second, width):
+    def seeds_for_width(first, second, width):
         p, q = variances(first, second, correction)
         return next(n for n in range(start, 100_000) if half(n, p, q) <= width)
 
-    return seeds_needed
+    return seeds_for_width
 
 
 def t(freedom, share=0.975):
@@ -94,7 +94,7 @@ RIGHT = {
         lambda scores: np.array(next_run(scores)),
         lambda scores: torch.tensor(next_run(scores)),
     ),
-    "seeds-needed": (seeds_with(half_length), seeds_by_numpy),
+    "seeds-for-width": (seeds_with(half_length), seeds_by_numpy),
     "verdict": (verdict, verdict_by_cases),
 }
 
@@ -113,7 +113,7 @@ WRONG = {
         ("called instead of passed", (1.0, 2.0), "Pass the function itself"),
         ("range", lambda scores: (min(scores), max(scores)), "term by term"),
     ),
-    "seeds-needed": (
+    "seeds-for-width": (
         ("normal", seeds_with(lambda n, p, q: 1.96 * math.sqrt((p + q) / n)), "1.96 holds for many seeds"),
         ("pilot's t", with_t_of_the_pilot, "t of the pilot"),
         ("pairs", in_pairs, "two runs of one seed are no pair"),
