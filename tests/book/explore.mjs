@@ -79,6 +79,18 @@ const jobs = {
       return { x: [...solve.x], places, energy: flock.energy(solve.x, options.beta, options.dim) };
     });
   },
+  packed: (x) => {
+    const text = flock.pack(x);
+    const there = flock.unpack(text, x.length / 3);
+    return {
+      text,
+      there: [...there],
+      again: flock.pack(there),
+      refused: ["", text.slice(1), `${text}A`, text.replace(/./, "€")].map((wrong) =>
+        flock.unpack(wrong, x.length / 3),
+      ),
+    };
+  },
   pairs: () =>
     Object.fromEntries(
       Object.entries(race.PAIRS).map(([name, pair]) => [

@@ -209,6 +209,17 @@ def test_the_flock_s_table_says_what_the_page_computes(run):
         assert [str(now["places"]) for now in found[f"row{number}"]] == wanted
 
 
+def test_places_of_a_flock_are_the_same_after_they_were_an_address(run):
+    torch.manual_seed(4)
+    x = torch.nn.functional.normalize(torch.randn(64, 3, dtype=torch.float64), dim=-1)
+    x[:3] = torch.tensor([[0, 0, 1], [0, 0, -1], [-1, 0, 0]])
+    found = run(packed=["packed", x.flatten().tolist()])["packed"]
+    close(found["there"], x.flatten(), 2e-3)  # less than a picture shows
+    assert found["again"] == found["text"]
+    assert re.fullmatch(r"[\w-]{256}", found["text"])
+    assert found["refused"] == [None] * 4
+
+
 # ---- the race
 
 

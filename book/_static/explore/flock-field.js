@@ -88,3 +88,32 @@ export function groups(x, dim = 3, gap = 0.1) {
 
 /** In how many places tokens stand. */
 export const places = (x, dim = 3, gap = 0.1) => new Set(groups(x, dim, gap)).size;
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** Tokens on the sphere as text that an address can hold: of each its longitude and its height, in twelve bits. */
+export function pack(u) {
+  let text = "";
+  const write = (share) => {
+    const whole = Math.round(4095 * share);
+    text += DIGITS[whole >> 6] + DIGITS[whole & 63];
+  };
+  for (let at = 0; at < u.length; at += 3) {
+    write(Math.atan2(u[at + 1], u[at]) / (2 * Math.PI) + 0.5);
+    write((Math.min(Math.max(u[at + 2], -1), 1) + 1) / 2);
+  }
+  return text;
+}
+
+/** The tokens that such a text stands for; null if it is not one of `count` tokens. */
+export function unpack(text, count) {
+  if (!new RegExp(`^[\\w-]{${4 * count}}$`).test(text)) return null;
+  const share = (k) => (64 * DIGITS.indexOf(text[k]) + DIGITS.indexOf(text[k + 1])) / 4095;
+  const u = new Float64Array(3 * count);
+  for (let i = 0; i < count; i++) {
+    const [angle, height] = [2 * Math.PI * (share(4 * i) - 0.5), 2 * share(4 * i + 2) - 1];
+    const wide = Math.sqrt(1 - height ** 2);
+    u.set([wide * Math.cos(angle), wide * Math.sin(angle), height], 3 * i);
+  }
+  return u;
+}

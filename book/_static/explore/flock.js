@@ -1,7 +1,7 @@
 // The flock on the sphere: tokens that attract each other, as chapter 6 has them, thrown and dragged by hand.
 import { chart, curve } from "./chart.js";
 import { Adaptive } from "./core.js";
-import { directions, energy, flock, groups } from "./flock-field.js";
+import { directions, energy, flock, groups, pack, unpack } from "./flock-field.js";
 import { format, random } from "./frame.js";
 import { Sphere, circle, diamond } from "./sphere.js";
 
@@ -17,7 +17,8 @@ const GUESSES = [
   ["4 to 6", 4, 6],
   ["7 or more", 7, COUNT],
 ];
-const TASK = "64 tokens, β = 9, attention alone. In how many places will they stand at t = 25?";
+const TASK =
+  "64 tokens attract each other, and each sees best what is near (β = 9). In how many places will they stand at depth t = 25?";
 
 /** Where `count` tokens are thrown: the chapter's own throw is the first, and others follow from their number. */
 function thrown(number, settings) {
@@ -38,7 +39,8 @@ export function mount(lab) {
   let rush = null; // a depth to be reached at once
   const view = new Sphere();
 
-  lab.begin({ beta: 9, masked: 0, mlp: 0, pre: 0, throw: 1 });
+  // `from` is where the tokens were when the clock was started, if that is not where they were thrown.
+  lab.begin({ beta: 9, masked: 0, mlp: 0, pre: 0, throw: 1, from: "", t: 0 });
   const play = lab.button("Play", () => go(!playing), { class: "explore-main" });
   lab.button("Ten times as deep", () => ahead(Math.max(10 * solve.t, 1)));
   lab.button("Throw all again", () => lab.set("throw", lab.state.throw + 1));
@@ -60,7 +62,16 @@ export function mount(lab) {
     };
   };
 
-  /** Go on from directions x with a new clock: after a throw, a touch, or another rule. */
+  /** Go on from where the tokens are with a new clock: after a touch, or by another rule. The address has to say where. */
+  function again() {
+    if (solve.t > 0 || lab.state.from || chosen !== null) lab.state.from = pack(u);
+    lab.state.t = 0;
+    guess = undefined;
+    lab.guesses.replaceChildren(); // who plays already need not guess
+    restart(unpack(lab.state.from, COUNT) ?? u);
+    lab.hold();
+  }
+
   function restart(x) {
     rush = null;
     solve = new Adaptive(field(), x, 0, { rtol: 1e-4, atol: 1e-6 });
@@ -81,31 +92,48 @@ export function mount(lab) {
     trail = [];
     const x = thrown(lab.state.throw, lab.settings);
     hues = Array.from({ length: COUNT }, (_, i) => Math.round((180 / Math.PI) * Math.atan2(x[3 * i + 1], x[3 * i])));
-    restart(x);
+    restart(unpack(lab.state.from, COUNT) ?? x);
+    ahead(lab.state.t);
   }
 
   function go(on) {
     playing = on;
     play.textContent = on ? "Pause" : "Play";
-    if (on && solve.t >= LAST) restart(u);
+    if (on && solve.t >= LAST) again();
+    if (on) lab.guesses.replaceChildren();
     lab.run(on || rush || flying.size ? move : null);
+    if (!on) stay();
     describe();
+  }
+
+  /** The clock stands: the address says where. */
+  function stay() {
+    const t = +(rush ?? solve.t).toPrecision(6);
+    if (t === lab.state.t) return;
+    lab.state.t = t;
+    lab.hold();
   }
 
   /** Time passes in proportion to the time that has passed, since clusters live exponentially long. */
   function move(seconds) {
     const before = solve.t;
-    const until = rush ?? Math.min(solve.t + 0.8 * seconds * (solve.t + 0.4), LAST);
+    const end = guess === undefined || before >= ASKED_AT ? LAST : ASKED_AT; // there the answer stands still
+    const until = rush ?? Math.min(solve.t + 0.8 * seconds * (solve.t + 0.4), end);
     const stop = performance.now() + 6; // milliseconds: on a slow machine the clock goes slower, and the picture does not
     if (playing || rush) while (!solve.advance(until, 2) && performance.now() < stop);
-    if (rush === solve.t) rush = null;
+    if (rush === solve.t) {
+      rush = null;
+      stay();
+    }
+    const flew = flying.size;
     fly(seconds);
     directions(solve.x, 3, u);
+    if (flew && !flying.size) again();
     remember();
     note();
+    if (playing && solve.t >= LAST) go(false);
     if (guess !== undefined && before < ASKED_AT && solve.t >= ASKED_AT) answer();
     else describe(rush !== null || playing);
-    if (playing && solve.t >= LAST) go(false);
     return playing || rush !== null || flying.size > 0;
   }
 
@@ -158,11 +186,12 @@ export function mount(lab) {
   }
 
   function answer() {
+    go(false);
     const count = history.at(-1).places;
     const right = guess !== null && count >= GUESSES[guess][1] && count <= GUESSES[guess][2];
     const verdict = guess === null ? "" : right ? " You guessed it." : ` You guessed ${GUESSES[guess][0]}.`;
     lab.say(
-      `At t = ${format(solve.t)} the tokens stand ${stand(count)}.${verdict} Let the clock run on, and watch the staircase.`,
+      `At t = ${format(solve.t)} the tokens stand ${stand(count)}.${verdict} Now let the clock run on: is that the end?`,
     );
     guess = undefined;
   }
@@ -292,10 +321,11 @@ export function mount(lab) {
     { passive: false },
   );
   canvas.addEventListener("pointerdown", (event) => {
+    if (drag) return; // a second finger
     const [x, y] = within(event);
     const i = nearest(x, y);
     canvas.setPointerCapture(event.pointerId);
-    drag = { from: [x, y], turn: view.turn, tilt: view.tilt, last: [] };
+    drag = { id: event.pointerId, from: [x, y], turn: view.turn, tilt: view.tilt, last: [] };
     if (i === null) return;
     held = chosen = i;
     flying.delete(i);
@@ -303,6 +333,7 @@ export function mount(lab) {
   });
   canvas.addEventListener("pointermove", (event) => {
     const [x, y] = within(event);
+    if (drag && drag.id !== event.pointerId) return;
     if (!drag) return void (canvas.style.cursor = nearest(x, y) === null ? "move" : "grab");
     if (held === null) {
       const tilt = event.pointerType === "touch" ? 0 : (y - drag.from[1]) / view.radius;
@@ -315,7 +346,8 @@ export function mount(lab) {
   });
   for (const end of ["pointerup", "pointercancel"])
     canvas.addEventListener(end, (event) => {
-      const [newest, oldest] = [drag?.last[0], drag?.last.at(-1)];
+      if (drag?.id !== event.pointerId) return;
+      const [newest, oldest] = [drag.last[0], drag.last.at(-1)];
       if (held !== null && newest && newest[0] > oldest[0] && event.timeStamp - newest[0] < 80) {
         const velocity = [1, 2, 3].map((c) => (1000 * (newest[c] - oldest[c])) / (newest[0] - oldest[0]));
         if (Math.hypot(...velocity) > 0.6) flying.set(held, velocity);
@@ -323,7 +355,7 @@ export function mount(lab) {
       const touched = held !== null;
       held = drag = null;
       if (touched) {
-        restart(u);
+        again();
         go(playing || !lab.calm);
       }
     });
@@ -337,8 +369,9 @@ export function mount(lab) {
         `Token ${token() + 1} of ${COUNT}${view.spot(u, 3 * token())[2] < 0 ? ", on the far side" : ""}. Arrow keys move it, Page Up and Page Down choose another`,
       at: () => view.spot(u, 3 * token()).slice(0, 2),
       move: (x, y) => {
-        place(token(), x, y);
-        restart(u);
+        chosen = token();
+        place(chosen, x, y);
+        again();
         describe(true);
       },
       key: (event) => {
@@ -354,11 +387,12 @@ export function mount(lab) {
   // ---- beginning, and what changes
 
   lab.changed((names) => {
-    if (names.includes("throw")) fresh();
-    else restart(u);
     guess = undefined;
-    lab.guesses.replaceChildren(); // who plays already need not guess
-    go(playing || !lab.calm);
+    lab.guesses.replaceChildren();
+    if (names.length === 1 && names[0] === "throw") [lab.state.from, lab.state.t] = ["", 0];
+    if (names.includes("throw")) fresh();
+    else again();
+    go(!rush && (playing || !lab.calm));
   });
   lab.onreset = () => {
     view.front();
@@ -367,7 +401,7 @@ export function mount(lab) {
 
   function begin() {
     fresh();
-    go(lab.linked && !lab.calm);
+    go(lab.linked && !rush && !lab.calm);
     if (lab.linked) return;
     lab.ask(
       TASK,

@@ -3,6 +3,7 @@
 // mount(lab); what it may use of `lab` is the class below. Without all this a page keeps the still picture.
 
 const HERE = import.meta.url;
+const PATIENCE = 1500; // milliseconds
 export const LOOKS = { parallel: "--c1", usual: "--c2", rk4: "--c3", attention: "--c4", mlp: "--c5" }; // as in every figure
 
 /** An element with attributes, listeners (names that begin with "on") and children. */
@@ -116,9 +117,14 @@ export class Lab {
     return read;
   }
 
-  /** Change a part of the state: controls follow, listeners hear of it, and the address holds what is not as at the start. */
+  /** Change a part of the state: controls follow, listeners hear of it, and the address holds it. */
   set(name, value) {
     this.take({ ...this.state, [name]: value }, [name]);
+    this.hold();
+  }
+
+  /** Let the address hold what is not as at the start. */
+  hold() {
     clearTimeout(this.later);
     this.later = setTimeout(() => {
       const held = new URLSearchParams({ lab: this.name });
@@ -217,19 +223,29 @@ export class Lab {
   }
 
   /**
-   * What the picture shows, in words: seen below it, and read aloud. A patient sayer waits until somebody can have
-   * listened to the last words, and then says the newest.
+   * What the picture shows, in words: seen below it, and read aloud. A patient sayer, whose picture moves, has them read
+   * aloud only when it has come to rest, and they change no faster than somebody can read.
    */
   say(text, patient = false) {
     clearTimeout(this.waiting);
-    const wait = patient ? (this.said ?? -Infinity) + 1500 - performance.now() : 0;
-    if (wait > 0) return void (this.waiting = setTimeout(() => this.say(text), wait));
-    if (text === this.words.textContent) return;
+    if (patient) this.waiting = setTimeout(() => this.say(text), PATIENCE);
+    if (patient ? performance.now() - (this.said ?? -Infinity) < PATIENCE : text === this.heard) return;
+    this.heard = patient ? null : text;
     this.said = performance.now();
+    this.words.setAttribute("aria-live", patient ? "off" : "polite");
     this.words.textContent = text;
+    if (patient) this.words.style.minHeight = `${this.words.offsetHeight}px`; // what stands below does not jump
   }
 
   // ---- pictures
+
+  /** Words, and what one turns, stand where the eye is: below the first picture, and above those that fill. */
+  arrange() {
+    const { stage, panel, words } = this;
+    if (panel.parentNode === stage) return panel.before(words);
+    for (const part of [words, panel]) part.classList.add("explore-below");
+    stage.querySelector(".explore-canvas ~ .explore-canvas").before(words, panel);
+  }
 
   /** A canvas that paint(context, width, height) fills, in CSS pixels; `shape` gives its height for a width. */
   canvas(label, shape, paint, attributes = {}) {
@@ -241,6 +257,7 @@ export class Lab {
   }
 
   resize() {
+    this.words.style.minHeight = "";
     for (const picture of this.painted) {
       const { canvas, box, shape, context } = picture;
       const width = box.clientWidth;
@@ -352,15 +369,14 @@ export class Lab {
     );
     let grabbed = null;
     button.addEventListener("pointerdown", (event) => {
-      const place = at();
-      grabbed = [place[0] - event.clientX, place[1] - event.clientY];
+      const [x, y] = at();
+      grabbed = { id: event.pointerId, x: x - event.clientX, y: y - event.clientY };
       button.setPointerCapture(event.pointerId);
     });
-    button.addEventListener(
-      "pointermove",
-      (event) => grabbed && move(event.clientX + grabbed[0], event.clientY + grabbed[1]),
-    );
-    for (const end of ["pointerup", "pointercancel"]) button.addEventListener(end, () => (grabbed = null));
+    button.addEventListener("pointermove", (event) => {
+      if (grabbed?.id === event.pointerId) move(event.clientX + grabbed.x, event.clientY + grabbed.y);
+    });
+    button.addEventListener("lostpointercapture", () => (grabbed = null)); // let go, or taken away by the browser
     button.addEventListener("keydown", (event) => {
       const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (key?.(event)) return event.preventDefault();
@@ -389,6 +405,7 @@ async function start(root) {
   const { mount } = await import(`./${root.dataset.explore}.js`);
   const lab = new Lab(root);
   mount(lab);
+  lab.arrange();
   root.querySelector(".explore-still").before(lab.live);
   root.classList.add("is-live");
   lab.resize();

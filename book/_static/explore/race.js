@@ -9,14 +9,22 @@ const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 const NAMES = { parallel: "parallel layer", usual: "usual layer", rk4: "RK4" };
 const SPAN = { left: -2, right: 2.1, low: -1.5, high: 2.3 };
 const ARROW = 0.45; // an arrow's length for a speed of 1
+const FASTEST = 12; // that an arrow within the picture can say
 const OWN = "Your own arrows";
+
+const within = (value, low, high) => Math.min(Math.max(value, low + 0.1), high - 0.1);
+const inside = (x, y) => [within(x, SPAN.left, SPAN.right), within(y, SPAN.low, SPAN.high)];
 
 export function mount(lab) {
   const [first, ...others] = Object.keys(PAIRS);
-  lab.begin({ pair: first, layers: 1, depth: 1, start: [1.2, 0.1], a: PAIRS[first][0], m: PAIRS[first][1] });
+  lab.begin({ pair: first, layers: 1, depth: 1, all: 0, start: [1.2, 0.1], a: PAIRS[first][0], m: PAIRS[first][1] });
   lab.button("Race", () => reveal(), { class: "explore-main" });
   lab.button("Race at all lengths", () => fill());
-  lab.button("Guess again", () => begin());
+  lab.button("Guess again", () => {
+    lab.state.all = 0;
+    lab.hold();
+    begin();
+  });
   const size = () => `h = ${+(lab.state.depth / lab.state.layers).toFixed(3)}`; // of a layer
   lab.slider("layers", "layers", { values: LENGTHS, text: (n) => `${n}, ${size()}` });
   lab.slider("depth", "depth", { values: [1, 2, 3], text: String });
@@ -26,9 +34,14 @@ export function mount(lab) {
     [first, ...others, OWN].map((name) => [name, name]),
   );
 
-  // The arrows of a pair follow from its name, in the address too.
+  // The arrows of a pair follow from its name, in the address too; and an address may ask for what nobody could see.
   lab.implied = () => (lab.state.pair === OWN ? [] : ["a", "m"]);
-  const choose = () => lab.state.pair !== OWN && ([lab.state.a, lab.state.m] = PAIRS[lab.state.pair]);
+  const choose = () => {
+    const { state } = lab;
+    const bounded = (v) => v.map((x) => within(x, -FASTEST, FASTEST));
+    [state.a, state.m] = state.pair === OWN ? [bounded(state.a), bounded(state.m)] : PAIRS[state.pair];
+    state.start = inside(...state.start);
+  };
   choose();
 
   let guesses, shown, results, misses, gone; // gone: how much of the depth the runners have behind them, 0 to 1
@@ -37,7 +50,9 @@ export function mount(lab) {
     const { a, m, start, layers, depth } = lab.state;
     results = race(a, m, start, layers, depth);
     results.ways = ways(a, m, start, layers, depth);
-    if (shown) misses.set(layers, results.misses);
+    if (!shown) return;
+    const lengths = lab.state.all ? LENGTHS : [layers];
+    for (const n of lengths) misses.set(n, race(a, m, start, n, depth).misses);
   }
 
   // ---- words
@@ -105,17 +120,17 @@ export function mount(lab) {
 
   function fill() {
     if (!shown) reveal(true);
-    const { a, m, start, depth } = lab.state;
-    for (const layers of LENGTHS) misses.set(layers, race(a, m, start, layers, depth).misses);
-    describe();
-    lab.redraw();
+    lab.set("all", 1);
   }
 
   lab.changed((names) => {
     choose();
     if (names.includes("depth")) lab.controls.layers(); // which says h, too
-    if (names.length > 1 || !names.includes("layers")) misses.clear(); // another equation, or another start
-    if (shown && !(names.length === 1 && names[0] === "layers")) guesses = null;
+    if (names.length > 1) return void (misses.clear(), reveal(true)); // somebody came for a state
+    if (!["layers", "all"].includes(names[0])) {
+      misses.clear(); // another equation, or another start
+      if (shown) guesses = null;
+    }
     compute();
     describe(["start", "a", "m"].includes(names[0])); // which change while somebody drags
   });
@@ -220,7 +235,7 @@ export function mount(lab) {
   function paintMisses(c, width, tall) {
     const edges = { left: 44, right: width - 12, top: 26, low: tall - 36 };
     const x = {
-      from: 1,
+      from: 0.85,
       to: 64,
       log: true,
       marks: [1, 2, 4, 8, 16, 32, 64].map((n) => [n, String(n)]),
@@ -260,23 +275,19 @@ export function mount(lab) {
     (width) => Math.min(Math.max(0.75 * width, 260), 330),
     paintMisses,
   );
-  const legend = Object.entries({ parallel: "● parallel layer", usual: "■ usual layer", rk4: "▲ RK4" }).map(
-    ([name, text]) =>
-      make(
-        "span",
-        {},
-        make("span", { "aria-hidden": "true", style: `color: var(${LOOKS[name]})` }, text[0]),
-        text.slice(1),
-      ),
+  const looks = { parallel: "● parallel layer", usual: "■ usual layer", rk4: "▲ RK4", exact: "━ exact solution" };
+  const legend = Object.entries(looks).map(([name, text]) =>
+    make(
+      "span",
+      {},
+      make("span", { "aria-hidden": "true", style: `color: var(${LOOKS[name] ?? "--pst-color-text-muted"})` }, text[0]),
+      text.slice(1),
+    ),
   );
-  lab.stage.after(make("p", { class: "explore-legend" }, ...legend));
+  box.after(make("p", { class: "explore-legend explore-below" }, ...legend));
 
   // ---- hands and keys
 
-  const inside = (x, y) => [
-    Math.min(Math.max(x, SPAN.left + 0.1), SPAN.right - 0.1),
-    Math.min(Math.max(y, SPAN.low + 0.1), SPAN.high - 0.1),
-  ];
   const words = ([x, y]) => `at (${format(x)}, ${format(y)})`;
 
   for (const [term, name, letter] of [

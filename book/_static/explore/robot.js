@@ -173,7 +173,7 @@ export function mount(lab) {
     const where = `${who} is at (${fixed(x)}, ${fixed(y)}) and looks ${heading(angle)}`;
     if (!moves.length)
       return lab.say(
-        `Goal: ${goal().words}. The robot stands at (0, 0) and looks east. Hold a button, or the arrow keys when the picture has the focus; two at once go, too.`,
+        `Goal: ${goal().words}, where the dashed robot is. Yours stands at (0, 0) and looks east. Hold a button, or the arrow keys when the picture has the focus; two at once go, too.`,
         patient,
       );
     const count = `${moves.length} ${moves.length === 1 ? "move" : "moves"}, ${fixed(seconds(moves))} s of buttons`;

@@ -3,6 +3,7 @@
 // Nothing is trained here. The weights stay, and only the way in which their equation is solved is another; what the
 // networks answer then is computed by networks.js in a worker beside the page.
 
+import { make } from "./frame.js";
 import { RULES, size, solver } from "./solvers.js";
 import { Garments } from "./swap-garments.js";
 import { drawPaths, drawScores, FOOT, resample, widen } from "./swap-pictures.js";
@@ -20,6 +21,7 @@ const KINDS = [
 const ACCURATE = ["rk4", 4];
 const STEPS = [1, 2, 3, 4, 6, 8]; // in each layer
 const SEEDS = [0, 1, 2, 3, 4];
+const GARMENTS = 60;
 const GUESSES = ["At most 5", "About 15", "About 30", "50 or more"];
 
 const about = (kind) => KINDS.find(([name]) => name === kind);
@@ -35,6 +37,11 @@ class Swap {
     this.known = new Map();
     this.job = 0;
     lab.begin({ kind: "euler", rule: "euler", steps: 1, seed: 0, garment: 19 });
+    lab.controls.garment = () => {
+      const { garment } = lab.state;
+      if (!(Number.isInteger(garment) && garment >= 0 && garment < GARMENTS)) lab.state.garment = lab.defaults.garment;
+    };
+    lab.controls.garment();
     this.garments = new Garments((i) => lab.set("garment", i));
     lab.stage.append(this.garments.element, lab.panel); // what one turns stands beside what it changes
     const shape = (width) => Math.min(width * 0.8, 340);
@@ -57,6 +64,10 @@ class Swap {
       "shown:",
       SEEDS.map((seed) => [String(seed), `network ${seed + 1} of 5`]),
     );
+    const legend =
+      "Paths: ○ ends right, × wrong; the marked garment's has a ■ for each step, and the thin line is its accurate " +
+      "solution. Dots: five networks, the shown one's filled; the grey band is where they were as trained.";
+    lab.stage.append(make("p", { class: "explore-legend" }, legend));
     lab.handle({
       box: this.plot.box,
       label: () => `step size ${size(lab.state.steps)}`,
@@ -224,7 +235,7 @@ class Swap {
       this.five(setting).map((result) => [this.garments.correct(result), result.seed === this.seed]);
     const columns = STEPS.map((steps) => [steps, this.column(steps)]);
     const home = dots(own(kind)).map(([right]) => right);
-    return { columns, rule, at: (steps) => dots([rule, steps]), home, count: 60 };
+    return { columns, rule, at: (steps) => dots([rule, steps]), home, count: GARMENTS };
   }
 
   // ---- in words

@@ -208,7 +208,7 @@ class Page {
     this.writing = setInterval(() => {
       const { text } = lab.state;
       if (text.length >= PLACES) this.stop();
-      else if (lab.seen && this.guesses.length === text.length)
+      else if (lab.seen && !document.hidden && this.guesses.length === text.length)
         lab.set("text", text + this.draw(this.guesses[text.length - 1]));
     }, 1000 / LETTERS_A_SECOND);
   }
@@ -247,7 +247,8 @@ class Page {
   tell() {
     const { lab, guesses, kept } = this;
     const { text, rule, steps } = lab.state;
-    if (guesses.length !== text.length || !text) return;
+    if (!text) return lab.say("There is no letter yet: type some, or let it write.");
+    if (guesses.length !== text.length) return;
     const cost = [...text].slice(1).map((letter, i) => -Math.log(guesses[i][this.letters.indexOf(letter)]));
     const nats = cost.reduce((a, b) => a + b, 0) / Math.max(cost.length, 1);
     const full = text.length >= PLACES ? " All its places are full; Write begins anew." : "";
