@@ -26,23 +26,24 @@ def minutes(tree: nodes.document) -> int:
     return max(5, 5 * round(took / 5))
 
 
-def bibtex(title: str, chapter: int, address: str, cff: Any) -> str:
-    """Return an entry for a chapter of the book."""
+def bibtex(title: str, chapter: int | None, address: str, cff: Any) -> str:
+    """Return an entry for a chapter of the book, or, without one, for it."""
     author = " and ".join(
         a.get("name") or f"{a['family-names']}, {a['given-names']}"
         for a in cff["authors"]
     )
+    part = {"booktitle": cff["title"], "chapter": str(chapter)}
     fields = {
         "author": f"{{{author}}}",
         "title": title,
-        "booktitle": cff["title"],
-        "chapter": str(chapter),
+        **(part if chapter else {}),
         "note": f"Version {cff['version']}",
         "url": address,
     }
     lines = "".join(f"  {k} = {{{v}}},\n" for k, v in fields.items())
     key = re.sub(r"\W+", "-", title.lower()).strip("-")
-    return f"@incollection{{{key},\n{lines}}}"
+    kind = "incollection" if chapter else "misc"
+    return f"@{kind}{{{key},\n{lines}}}"
 
 
 def _measure(app: Any, tree: nodes.document) -> None:
@@ -51,12 +52,14 @@ def _measure(app: Any, tree: nodes.document) -> None:
 
 def _add(app: Any, page: str, template: str, context: Any, tree: Any) -> None:
     chapter = chapter_of(app.env, page)
-    if chapter is None or "body" not in context:
+    whole = page == app.config.root_doc
+    if not (chapter or whole) or "body" not in context:
         return
     body, cff = context["body"], Path(app.srcdir, "CITATION.cff")
     took = app.env.metadata[page]["minutes"]
     time = f'<p class="about">{took}\N{NO-BREAK SPACE}minutes to read</p>'
-    body = body.replace("</h1>", f"</h1>\n{time}", 1)
+    if chapter:
+        body = body.replace("</h1>", f"</h1>\n{time}", 1)
     if cff.exists():
         entry = bibtex(
             app.env.titles[page].astext(),
@@ -65,7 +68,8 @@ def _add(app: Any, page: str, template: str, context: Any, tree: Any) -> None:
             yaml.safe_load(cff.read_text()),
         )
         body += (
-            '<details class="folded cite"><summary>Cite this chapter</summary>'
+            '<details class="folded cite"><summary>'
+            f"Cite this {'book' if whole else 'chapter'}</summary>"
             '<div class="highlight"><pre>'
             f"{html.escape(entry)}</pre></div></details>"
         )

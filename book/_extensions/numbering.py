@@ -3,7 +3,8 @@
 Sphinx numbers chapters, equations, theorems and exercises once the contents
 are numbered. Figures are HTML that cells have displayed, so they are counted
 here: ``{fig}`name``` refers to one. ``{doc}`07-name``` becomes "chapter 7",
-or "Chapter 7" where a sentence begins.
+or "Chapter 7" where a sentence begins; ``[](07-name)`` becomes the title with
+its number, as the contents have it.
 """
 
 import re
@@ -91,18 +92,22 @@ class ChapterReferences(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         """Give each such reference its text."""
         for link in list(self.document.findall(addnodes.pending_xref)):
-            if link.get("reftype") != "doc" or link.get("refexplicit"):
+            kind = link.get("reftype")
+            if kind not in ("doc", "myst") or link.get("refexplicit"):
                 continue
             if link.get("whole"):
                 continue
             page = docname_join(link["refdoc"], link["reftarget"])
             number = chapter_of(self.env, page)
-            if number is not None:
+            if number is None:
+                continue
+            text = f"{number}. {self.env.titles[page].astext()}"
+            if kind == "doc":
                 word = "Chapter" if begins_sentence(link) else "chapter"
                 text = f"{word}\N{NO-BREAK SPACE}{number}"
-                link["refexplicit"] = True
-                link.clear()
-                link += nodes.inline(text, text)
+            link["refexplicit"] = True
+            link.clear()
+            link += nodes.inline(text, text)
 
 
 class FigureReferences(SphinxPostTransform):

@@ -22,6 +22,10 @@ _spec = importlib.util.spec_from_file_location("formulas", BOOK / "_extensions/f
 formulas = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(formulas)
 
+_spec = importlib.util.spec_from_file_location("borrowed", BOOK / "_extensions/borrowed.py")
+borrowed = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(borrowed)
+
 LISTED = [chapter for part in chapters.read(ROOT) for chapter in part.chapters]
 
 
@@ -33,6 +37,26 @@ def test_the_front_page_asks_the_question_of_every_chapter():
     rows = re.findall(r"^\| \[\]\((\d\d-[\w-]+)\) \| (.*) \|$", (BOOK / "index.md").read_text(), re.M)
     assert [name for name, _ in rows] == [chapter.name for chapter in LISTED]
     assert all(question.endswith("?") for _, question in rows)
+
+
+def glued(chapter, name):
+    """What a cell of a chapter has glued under a name."""
+    for cell in json.loads((BOOK / chapter).read_text())["cells"]:
+        for output in cell.get("outputs", []):
+            if output.get("metadata", {}).get("scrapbook", {}).get("name") == name:
+                return "".join(output["data"]["application/papermill.record/text/plain"]).strip("'")
+    raise AssertionError(f"{chapter} has glued no {name}")
+
+
+def test_readme_has_the_hook_and_the_picture_of_the_front_page():
+    (hook,) = re.findall(r"^\*\*Solve .*?\n\n", (BOOK / "index.md").read_text(), re.M | re.S)
+    hook = re.sub(r"\{glue:text\}`([\w.-]+)::([\w-]+):s`", lambda found: glued(*found.groups()), hook)
+    hook = re.sub(r"\{term\}`(.*?) <.*?>`", r"\1", hook)
+    readme = (ROOT / "README.md").read_text()
+    assert " ".join(hook.split()) in " ".join(readme.split())
+    assert "](book/_static/swap.png)" in readme
+    picture = (BOOK / "_static/swap.png").read_bytes()
+    assert picture == borrowed.readme_picture(BOOK), "run python book/_extensions/borrowed.py"
 
 
 def test_a_chapter_needs_only_chapters_before_it():

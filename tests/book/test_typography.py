@@ -48,6 +48,10 @@ def test_a_chapter_is_cited_as_part_of_the_book():
     assert "chapter = {7}" in entry
     assert "url = {https://a.b/c.html}" in entry
     assert entry.count("{") == entry.count("}")
+    whole = about.bibtex("The book", None, "https://a.b/", cff)
+    assert whole.startswith("@misc{the-book,\n")
+    assert "chapter" not in whole
+    assert "booktitle" not in whole
 
 
 def test_links_lead_within_the_one_page_of_the_pdf():

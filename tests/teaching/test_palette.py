@@ -1,15 +1,12 @@
 """The three curves of the book look the same in every figure, and a figure that says otherwise is refused."""
 
 import re
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 
 from odelib.teaching import figures, palette
 from odelib.teaching.palette import meaning_of
-
-STYLES = Path(__file__).parents[2] / "book/_static"
 
 
 @pytest.mark.parametrize(
@@ -65,9 +62,3 @@ def test_a_figure_with_the_book_s_colours_is_let_through():
     ax.plot([0, 1], color=palette.rust, label="midpoint")
     figures.check_colours(fig, "right")
     plt.close(fig)
-
-
-def test_the_drawing_of_the_front_page_has_the_same_colours():
-    drawn = (STYLES / "idea.svg").read_text()
-    assert re.search(rf"idea-parallel {{ stroke: {palette.blue};", drawn)
-    assert re.search(rf"idea-usual {{ stroke: {palette.rust};", drawn)
