@@ -309,6 +309,6 @@ def modules_of(name):
 
 @pytest.mark.parametrize("name", EXPLORABLES)
 def test_an_explorable_is_sent_in_sixty_kilobytes(name):
-    files = {"frame.js", "explore.css"} | modules_of(f"{name}.js")
+    files = {"frame.js", "handle.js", "explore.css"} | modules_of(f"{name}.js")
     assert "core.js" in files or name == "robot"
     assert sum(len(gzip.compress((EXPLORE / file).read_bytes(), 6)) for file in files) <= 60_000

@@ -1,5 +1,5 @@
 // A small chart on a canvas: a title, two axes with marks, and the two functions that turn values into places.
-import { line } from "./frame.js";
+import { line } from "./tools.js";
 
 /**
  * @param place left, right, top and low edge of the chart, in CSS pixels.

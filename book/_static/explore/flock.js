@@ -1,9 +1,9 @@
 // The flock on the sphere: tokens that attract each other, as chapter 6 has them, thrown and dragged by hand.
-import { chart, curve } from "./chart.js";
 import { Adaptive } from "./core.js";
 import { directions, energy, flock, groups, pack, unpack } from "./flock-field.js";
-import { format, random } from "./frame.js";
-import { Sphere, circle, diamond } from "./sphere.js";
+import { drawPlots, drawSphere } from "./flock-pictures.js";
+import { Sphere } from "./sphere.js";
+import { format, random } from "./tools.js";
 
 const CORNERS = Float64Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1); // where the MLP drives tokens
 const COUNT = 64;
@@ -120,21 +120,28 @@ export function mount(lab) {
     const end = guess === undefined || before >= ASKED_AT ? LAST : ASKED_AT; // there the answer stands still
     const until = rush ?? Math.min(solve.t + 0.8 * seconds * (solve.t + 0.4), end);
     const stop = performance.now() + 6; // milliseconds: on a slow machine the clock goes slower, and the picture does not
-    if (playing || rush) while (!solve.advance(until, 2) && performance.now() < stop);
+    while ((playing || rush) && solve.t < until && performance.now() < stop) {
+      solve.advance(rush ? Math.min(until, 1.1 * solve.t + 0.05) : until, 2);
+      if (rush) see(); // so that paths and curves are what they are for who watches
+    }
     if (rush === solve.t) {
       rush = null;
       stay();
     }
     const flew = flying.size;
     fly(seconds);
-    directions(solve.x, 3, u);
+    see();
     if (flew && !flying.size) again();
-    remember();
-    note();
     if (playing && solve.t >= LAST) go(false);
     if (guess !== undefined && before < ASKED_AT && solve.t >= ASKED_AT) answer();
     else describe(rush !== null || playing);
     return playing || rush !== null || flying.size > 0;
+  }
+
+  function see() {
+    directions(solve.x, 3, u);
+    remember();
+    note();
   }
 
   /** Where tokens have been, whenever one of them has come farther than the eye can overlook. */
@@ -196,100 +203,18 @@ export function mount(lab) {
     guess = undefined;
   }
 
-  // ---- the picture
-
-  function paintSphere(c, width, height) {
-    view.fit(width, height);
-    view.paint(c, lab.colour("ink"));
-    c.strokeStyle = lab.colour("mlp");
-    c.lineWidth = 2.5;
-    if (lab.state.mlp) for (let k = 0; k < 9; k += 3) diamond(c, view.spot(CORNERS, k), 13);
-    const light = lab.dark ? 0.75 : 0.6; // of all hues alike
-    const sizes = new Map();
-    for (const first of group) sizes.set(first, (sizes.get(first) ?? 0) + 1);
-    c.lineCap = c.lineJoin = "round";
-    for (let i = 0; i < COUNT; i++) {
-      const [x, y, near] = view.spot(u, 3 * i);
-      c.strokeStyle = c.fillStyle = `oklch(${light} 0.15 ${hues[i]})`;
-      c.globalAlpha = near > 0 ? 0.45 : 0.15;
-      c.lineWidth = 1.6;
-      c.beginPath();
-      for (const then of trail) c.lineTo(view.right(then, 3 * i), view.down(then, 3 * i));
-      c.lineTo(x, y);
-      c.stroke();
-      c.globalAlpha = near > 0 ? 0.9 : 0.35;
-      c.beginPath();
-      c.arc(x, y, 3 + 1.5 * near + 1.2 * Math.sqrt(sizes.get(group[i])), 0, 2 * Math.PI);
-      c.fill();
-    }
-    c.fillStyle = lab.colour("ink");
-    c.font = `600 14px ${lab.font}`;
-    for (const [i, size] of sizes) {
-      const [x, y, near] = view.spot(u, 3 * i);
-      c.globalAlpha = near > 0 ? 1 : 0.5;
-      c.textAlign = x > view.middle[0] ? "right" : "left";
-      if (size > 3) c.fillText(size, x + (x > view.middle[0] ? -17 : 17), y + 5);
-    }
-    c.globalAlpha = 1;
-    c.strokeStyle = lab.colour("ink");
-    c.lineWidth = 2;
-    if (lab.state.masked) circle(c, view.spot(u, 0), 12); // the first token, which sees itself alone
-  }
-
-  function paintPlots(c, width, height) {
-    const [left, right, each] = [34, width - 10, (height - 84) / 2];
-    const depths = [0.1, 1, 10, 100, 1000, LAST].map((t) => [t, t === LAST ? "10⁴" : String(t)]);
-    const x = { from: 0.1, to: LAST, log: true, marks: depths };
-    const counts = { from: 1, to: COUNT, log: true, marks: [1, 2, 4, 8, 16, 32, 64].map((n) => [n, String(n)]) };
-    const shares = {
-      from: 0,
-      to: 1,
-      marks: [
-        [0, "0"],
-        [0.5, "0.5"],
-        [1, "1"],
-      ],
-    };
-    const above = chart(
-      c,
-      lab,
-      { left, right, top: 22, low: 22 + each },
-      "places where tokens stand, against depth t",
-      { ...x, marks: depths.map(([t]) => [t, ""]) },
-      counts,
-    );
-    curve(
-      c,
-      lab,
-      history.map((h) => [above.across(h.t), above.up(h.places)]),
-      "attention",
-    );
-    const below = chart(
-      c,
-      lab,
-      { left, right, top: 60 + each, low: 60 + 2 * each },
-      "energy, share of the largest",
-      x,
-      shares,
-    );
-    curve(
-      c,
-      lab,
-      history.map((h) => [below.across(h.t), below.up(h.energy)]),
-      "mlp",
-    );
-  }
+  // ---- the pictures
 
   const { canvas, box } = lab.canvas(
     "A sphere with 64 tokens and the paths that they have come. What it shows is said in the text below.",
     (width) => Math.min(width, 420),
-    paintSphere,
+    (c, width, height) => drawSphere(c, width, height, lab, { view, u, group, trail, hues, corners: CORNERS }),
     { class: "explore-grab" },
   );
   lab.canvas(
     "Two curves against depth t on a logarithmic axis: the number of places where tokens stand, and the energy.",
     (width) => Math.min(Math.max(0.8 * width, 260), 420),
-    paintPlots,
+    (c, width, height) => drawPlots(c, width, height, lab, { history, count: COUNT, last: LAST }),
   );
 
   // ---- hands and keys

@@ -2,56 +2,12 @@
 // they show, take fingers, mice and keys, and follow the page's colours. Each is a module beside this one that exports
 // mount(lab); what it may use of `lab` is the class below. Without all this a page keeps the still picture.
 
+import { handle } from "./handle.js";
+import { format, make } from "./tools.js";
+
 const HERE = import.meta.url;
 const PATIENCE = 1500; // milliseconds
 export const LOOKS = { parallel: "--c1", usual: "--c2", rk4: "--c3", attention: "--c4", mlp: "--c5" }; // as in every figure
-
-/** An element with attributes, listeners (names that begin with "on") and children. */
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes))
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
-  element.append(...children);
-  return element;
-}
-
-/** A number as the book writes it: so many digits that count, a real minus, powers of ten for what is small. */
-export function format(value, digits = 2) {
-  if (value === 0) return "0";
-  if (Math.abs(value) < 1e-3) {
-    const power = Math.floor(Math.log10(Math.abs(value)));
-    return `${format(value / 10 ** power, 1)} × 10${[...String(power)].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("")}`;
-  }
-  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toFixed(decimals).replace("-", "−");
-}
-
-/** Numbers that look random and are the same for the same seed (mulberry32). */
-export function random(seed) {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-/** A straight line on a canvas. */
-export function line(c, x0, y0, x1, y1) {
-  c.beginPath();
-  c.moveTo(x0, y0);
-  c.lineTo(x1, y1);
-  c.stroke();
-}
-
-/** A filled circle on a canvas. */
-export function disc(c, [x, y], r) {
-  c.beginPath();
-  c.arc(x, y, r, 0, 2 * Math.PI);
-  c.fill();
-}
 
 /** The state that the address asks for, such as #lab=flock&beta=9, if it is of this explorable. */
 function asked(name) {
@@ -294,6 +250,11 @@ export class Lab {
     return theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   }
 
+  /** A point of a picture that is dragged, or moved by the arrow keys: see handle.js. */
+  handle(about) {
+    return handle(this, about);
+  }
+
   redraw() {
     this.wanted ??= requestAnimationFrame(() => this.paint());
   }
@@ -350,54 +311,6 @@ export class Lab {
       requestAnimationFrame(tick);
     };
     requestAnimationFrame(tick);
-  }
-
-  /**
-   * A thing on the stage that is dragged, or moved by the arrow keys (Shift: farther).
-   *
-   * @param label what it is and where, for who does not see it: a function, asked again whenever the picture is drawn.
-   * @param at where it stands: [x, y] in CSS pixels of the box, or null where it is not there.
-   * @param move called with the wanted place.
-   * @param looks its look: a class of explore.css, and a colour's name.
-   */
-  handle({ box, label, at, move, looks = "dot", colour = "ink", key = null }) {
-    const mark = make("span", { class: `explore-mark ${looks}` });
-    const button = make(
-      "button",
-      { type: "button", class: "explore-handle", "aria-roledescription": "movable point" },
-      mark,
-    );
-    let grabbed = null;
-    button.addEventListener("pointerdown", (event) => {
-      const [x, y] = at();
-      grabbed = { id: event.pointerId, x: x - event.clientX, y: y - event.clientY };
-      button.setPointerCapture(event.pointerId);
-    });
-    button.addEventListener("pointermove", (event) => {
-      if (grabbed?.id === event.pointerId) move(event.clientX + grabbed.x, event.clientY + grabbed.y);
-    });
-    button.addEventListener("lostpointercapture", () => (grabbed = null)); // let go, or taken away by the browser
-    button.addEventListener("keydown", (event) => {
-      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-      if (key?.(event)) return event.preventDefault();
-      if (!way) return;
-      event.preventDefault();
-      const [x, y] = at();
-      const far = event.shiftKey ? 32 : 8;
-      move(x + far * way[0], y + far * way[1]);
-    });
-    box.append(button);
-    this.handles ??= [];
-    this.handles.push(() => {
-      const place = at();
-      button.hidden = !place;
-      if (!place) return;
-      button.style.transform = `translate(${place[0]}px, ${place[1]}px) translate(-50%, -50%)`;
-      mark.style.color = this.colour(colour);
-      const words = label();
-      if (button.getAttribute("aria-label") !== words) button.setAttribute("aria-label", words);
-    });
-    return button;
   }
 }
 

@@ -1,9 +1,10 @@
 // The race of steps: a parallel layer, a usual layer and RK4 follow one equation in the plane, whose two terms are drawn
 // by hand, and chapter 7's fields are where it begins.
-import { chart, curve, empty } from "./chart.js";
 import { sum } from "./core.js";
-import { LOOKS, disc, format, make } from "./frame.js";
+import { LOOKS } from "./frame.js";
 import { ANCHORS, PAIRS, RUNNERS, affine, race, ways } from "./race-field.js";
+import { drawMisses, drawRunners } from "./race-pictures.js";
+import { disc, format, make } from "./tools.js";
 
 const LENGTHS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 const NAMES = { parallel: "parallel layer", usual: "usual layer", rk4: "RK4" };
@@ -192,77 +193,9 @@ export function mount(lab) {
         c.fillText(letter, x + 13, y + (letter === "A" ? -7 : 16));
       }
     }
-    if (shown) paintRunners(c);
+    if (shown) drawRunners(c, lab, { ways: results.ways, reached: gone * lab.state.depth, pixel });
     c.fillStyle = lab.colour("ink");
     disc(c, pixel(start), 5);
-  }
-
-  function paintRunners(c) {
-    const reached = gone * lab.state.depth;
-    const looks = [
-      ["exact", "ink", []],
-      ["rk4", "rk4", []],
-      ["parallel", "parallel", [7, 4]],
-      ["usual", "usual", [8, 3, 2, 3]],
-    ];
-    for (const [name, colour, dash] of looks) {
-      const path = results.ways[name];
-      c.strokeStyle = c.fillStyle = lab.colour(colour);
-      c.lineWidth = name === "exact" ? 5 : 2.5;
-      c.globalAlpha = name === "exact" ? 0.3 : 1;
-      c.setLineDash(dash);
-      c.beginPath();
-      let head = path[0];
-      for (let k = 0; k < path.length; k++) {
-        const [t, ...place] = path[k];
-        if (t > reached + 1e-9) {
-          const [before, ...from] = path[k - 1];
-          const share = (reached - before) / (t - before);
-          head = [0, from[0] + share * (place[0] - from[0]), from[1] + share * (place[1] - from[1])];
-          c.lineTo(...pixel(head.slice(1)));
-          break;
-        }
-        head = path[k];
-        c.lineTo(...pixel(place));
-      }
-      c.stroke();
-      c.setLineDash([]);
-      c.globalAlpha = 1;
-      mark(c, name, pixel(head.slice(1)), 7);
-    }
-  }
-
-  function paintMisses(c, width, tall) {
-    const edges = { left: 44, right: width - 12, top: 26, low: tall - 36 };
-    const x = {
-      from: 0.85,
-      to: 64,
-      log: true,
-      marks: [1, 2, 4, 8, 16, 32, 64].map((n) => [n, String(n)]),
-      label: "layers",
-    };
-    const y = {
-      from: 1e-8,
-      to: 10,
-      log: true,
-      marks: [
-        [1, "1"],
-        [1e-2, "10⁻²"],
-        [1e-4, "10⁻⁴"],
-        [1e-6, "10⁻⁶"],
-        [1e-8, "10⁻⁸"],
-      ],
-    };
-    const { across, up } = chart(c, lab, edges, "distance from the exact solution", x, y);
-    const lengths = [...misses.keys()].sort((p, q) => p - q);
-    if (!lengths.length) empty(c, lab, edges, "fills as you race");
-    RUNNERS.forEach(([name], i) => {
-      const points = lengths.map((n) => [across(n), up(misses.get(n)[i])]);
-      c.globalAlpha = 0.5;
-      curve(c, lab, points, name);
-      c.globalAlpha = 1;
-      points.forEach((point, k) => mark(c, name, point, lengths[k] === lab.state.layers ? 7 : 5));
-    });
   }
 
   const { box } = lab.canvas(
@@ -273,7 +206,7 @@ export function mount(lab) {
   lab.canvas(
     "The distances from the exact solution against the number of layers, both on logarithmic axes.",
     (width) => Math.min(Math.max(0.75 * width, 260), 330),
-    paintMisses,
+    (c, width, tall) => drawMisses(c, width, tall, lab, { misses, names: RUNNERS.map(([name]) => name) }),
   );
   const looks = { parallel: "● parallel layer", usual: "■ usual layer", rk4: "▲ RK4", exact: "━ exact solution" };
   const legend = Object.entries(looks).map(([name, text]) =>
@@ -341,18 +274,3 @@ export function mount(lab) {
 }
 
 const distance = ([x, y], [p, q]) => Math.hypot(x - p, y - q);
-
-/** The mark of a curve, as in every figure of the book: circle, square, triangle. */
-function mark(c, name, [x, y], r) {
-  c.beginPath();
-  if (name === "usual") c.rect(x - r, y - r, 2 * r, 2 * r);
-  else if (name === "rk4")
-    for (const [p, q] of [
-      [0, -1.2],
-      [1.1, 0.9],
-      [-1.1, 0.9],
-    ])
-      c.lineTo(x + r * p, y + r * q);
-  else c.arc(x, y, r, 0, 2 * Math.PI);
-  c.fill();
-}

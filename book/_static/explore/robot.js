@@ -1,12 +1,12 @@
 // The robot of chapter 8 is parked by hand here, and the moves of the splittings are replayed.
-import { chart, curve, empty } from "./chart.js";
-import { disc, format, line, make } from "./frame.js";
-import { ORDERS, around, bracket, mended, miss, parse, press, stops, write } from "./robot-moves.js";
+import { ORDERS, around, bracket, mended, miss, parse, stops, write } from "./robot-moves.js";
+import { drawFloor, drawMisses } from "./robot-pictures.js";
+import { format, make } from "./tools.js";
 
 const ASIDE = 0.5;
 const GOALS = {
   park: { words: "park half a metre to the right", at: [0, -ASIDE, 0], view: [-1.1, 1.3, -1.1, 0.6] },
-  half: { words: "walk half a circle", at: [0, 2, Math.PI], view: [-1.6, 1.9, -0.5, 2.6] },
+  half: { words: "walk half a circle", at: [0, 2, Math.PI], view: [-1.6, 1.9, -0.5, 2.6], arc: ["fl", Math.PI] },
 };
 const SIDE = Math.sqrt(ASIDE); // the size of the bracket's moves that ask for that much
 const REPLAYS = {
@@ -68,6 +68,7 @@ export function mount(lab) {
   function asked() {
     const { drive, goal, steps } = lab.state;
     replayed = drive === "replay" ? replays.value : null;
+    if (replayed) note();
     return replayed ? REPLAYS[goal][replayed](steps) : parse(drive);
   }
 
@@ -144,9 +145,14 @@ export function mount(lab) {
   function replay() {
     lab.guesses.replaceChildren();
     const { goal, steps } = lab.state;
-    const name = replays.value;
-    if (goal === "half") misses.set(steps, miss(stops(around(name, steps)).at(-1), GOALS.half.at));
-    show(REPLAYS[goal][name](steps), name);
+    note();
+    show(REPLAYS[goal][replays.value](steps), replays.value);
+  }
+
+  /** A point of the plot: how far the chosen moves end from the half circle's end. */
+  function note() {
+    const { goal, steps } = lab.state;
+    if (goal === "half") misses.set(steps, miss(stops(around(replays.value, steps)).at(-1), GOALS.half.at));
   }
 
   // ---- words
@@ -211,98 +217,12 @@ export function mount(lab) {
     );
   }
 
-  // ---- the picture
-
-  let view = GOALS.park.view,
-    scale = 1,
-    tall = 1;
-  const pixel = ([x, y]) => [(x - view[0]) * scale, tall - (y - view[2]) * scale];
-
-  function paintRobot(c, [x, y, angle], colour, dashed) {
-    const [px, py] = pixel([x, y]);
-    const r = Math.max(9, 0.11 * scale);
-    c.strokeStyle = c.fillStyle = lab.colour(colour);
-    c.lineWidth = 2.5;
-    c.setLineDash(dashed ? [4, 4] : []);
-    c.beginPath();
-    c.arc(px, py, r, 0, 2 * Math.PI);
-    c.stroke();
-    c.setLineDash([]);
-    line(c, px, py, px + 1.9 * r * Math.cos(angle), py - 1.9 * r * Math.sin(angle));
-    if (!dashed) disc(c, [px, py], r / 2.2);
-  }
-
-  function paintPlane(c, width, height) {
-    tall = height;
-    const states = stops(moves);
-    view = [...goal().view];
-    for (const [x, y] of states)
-      view = [
-        Math.min(view[0], x - 0.2),
-        Math.max(view[1], x + 0.2),
-        Math.min(view[2], y - 0.2),
-        Math.max(view[3], y + 0.2),
-      ];
-    scale = Math.min(width / (view[1] - view[0]), height / (view[3] - view[2]));
-    const spare = [width / scale - (view[1] - view[0]), height / scale - (view[3] - view[2])];
-    view = [view[0] - spare[0] / 2, view[1] + spare[0] / 2, view[2] - spare[1] / 2, view[3] + spare[1] / 2];
-    c.strokeStyle = lab.colour("ink");
-    c.lineWidth = 1;
-    c.globalAlpha = 0.12;
-    const mesh = 10 ** Math.floor(Math.log10((view[1] - view[0]) / 1.5)) / 2;
-    for (let x = Math.ceil(view[0] / mesh) * mesh; x <= view[1]; x += mesh)
-      line(c, pixel([x, 0])[0], 0, pixel([x, 0])[0], height);
-    for (let y = Math.ceil(view[2] / mesh) * mesh; y <= view[3]; y += mesh)
-      line(c, 0, pixel([0, y])[1], width, pixel([0, y])[1]);
-    c.globalAlpha = 1;
-    if (lab.state.goal === "half") paintArc(c);
-    paintRobot(c, goal().at, "rk4", true);
-    c.fillStyle = lab.colour("ink");
-    disc(c, pixel([0, 0]), 4);
-    c.strokeStyle = lab.colour("usual");
-    c.lineWidth = 2.5;
-    c.lineJoin = "round";
-    c.beginPath();
-    states.forEach((state, k) => {
-      const [buttons, time] = moves[k - 1] ?? ["", 0];
-      const parts = buttons.length > 1 ? 12 : 1; // two buttons at once go along an arc
-      for (let i = 1; i <= parts; i++)
-        c.lineTo(...pixel(k ? press(states[k - 1], buttons, (time * i) / parts) : state));
-    });
-    c.stroke();
-    c.fillStyle = lab.colour("usual");
-    if (moves.length < 80) for (const state of states.slice(1)) disc(c, pixel(state), 3.5);
-    paintRobot(c, states.at(-1), "usual", false);
-  }
-
-  function paintArc(c) {
-    c.strokeStyle = lab.colour("rk4");
-    c.lineWidth = 2;
-    c.beginPath();
-    for (let k = 0; k <= 40; k++) c.lineTo(...pixel(press([0, 0, 0], "fl", (Math.PI * k) / 40)));
-    c.stroke();
-  }
-
-  function paintMisses(c, width, height) {
-    const edges = { left: 48, right: width - 12, top: 26, low: height - 26 };
-    const x = { from: 1, to: 24, log: true, marks: [1, 2, 4, 8, 16, 24].map((n) => [n, String(n)]) };
-    const y = {
-      from: 0.001,
-      to: 10,
-      log: true,
-      marks: [10, 1, 0.1, 0.01, 0.001].map((value) => [value, String(value)]),
-    };
-    const { across, up } = chart(c, lab, edges, "miss at the end, against the number of steps", x, y);
-    const points = [...misses].sort(([n], [m]) => n - m).map(([n, value]) => [across(n), up(value)]);
-    if (!points.length) empty(c, lab, edges, "fills as you replay");
-    curve(c, lab, points, "usual");
-    for (const [px, py] of points) c.fillRect(px - 5, py - 5, 10, 10);
-  }
+  // ---- the pictures
 
   const { canvas } = lab.canvas(
     "The floor from above: arrow keys drive the robot, up and down walk, left and right turn.",
     (width) => Math.min(0.75 * width, 380),
-    paintPlane,
+    (c, width, height) => drawFloor(c, width, height, lab, { moves, goal: goal() }),
     { role: "application", tabindex: 0 },
   );
   canvas.addEventListener("keydown", (event) => {
@@ -315,7 +235,7 @@ export function mount(lab) {
   const plot = lab.canvas(
     "How far the robot ends from the goal against the number of steps, both on logarithmic axes.",
     (width) => Math.min(Math.max(0.7 * width, 230), 320),
-    paintMisses,
+    (c, width, height) => drawMisses(c, width, height, lab, misses),
   );
 
   // ---- what changes

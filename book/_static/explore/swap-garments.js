@@ -1,6 +1,6 @@
 // The sixty garments that swap.js shows: six of each of ten classes, a class in each column, one of them marked.
 
-import { make } from "./frame.js";
+import { make } from "./tools.js";
 
 const OF_EACH = 6;
 

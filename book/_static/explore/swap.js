@@ -3,7 +3,7 @@
 // Nothing is trained here. The weights stay, and only the way in which their equation is solved is another; what the
 // networks answer then is computed by networks.js in a worker beside the page.
 
-import { make } from "./frame.js";
+import { make } from "./tools.js";
 import { RULES, size, solver } from "./solvers.js";
 import { Garments } from "./swap-garments.js";
 import { drawPaths, drawScores, FOOT, resample, widen } from "./swap-pictures.js";

@@ -3,7 +3,7 @@
 //
 // It is the model of chapter 13, with its weights in ten bits. writer.worker.js reads the text; letters are drawn here.
 
-import { format, make, random } from "./frame.js";
+import { format, make, random } from "./tools.js";
 import { RULES, size, solver } from "./solvers.js";
 import { drawCache, drawNext } from "./writer-pictures.js";
 
