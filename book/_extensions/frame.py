@@ -51,6 +51,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", _add_templates)
     app.connect("html-page-context", _mend_page)
     # Before MathJax, which reads what the first of them says.
-    for script in ("book.js", "previews.js"):
+    for script in ("book.js", "previews.js", "laboratories.js"):
         app.add_js_file(script, loading_method="defer", priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

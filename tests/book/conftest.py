@@ -153,3 +153,28 @@ def browser(chromium_path, debugger):
         browser = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser, site):
+    """Open a page, without what it takes from elsewhere; ``live`` brings the explorable into view and waits for it."""
+    contexts = []
+
+    def open_page(address, *, live=None, **options):
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        contexts.append(context)
+        context.set_default_timeout(60_000)
+        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
+        page = context.new_page()
+        page.faults = []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto(f"{site}/{address}", wait_until="load")
+        if live:
+            section = page.locator(f"section[data-explore={live}]")
+            section.scroll_into_view_if_needed()
+            page.locator(f"section[data-explore={live}].is-live canvas").first.wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -17,31 +17,6 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.fixture(scope="module")
-def opened(browser, site):
-    """Open a page, without what it takes from elsewhere; ``live`` brings the explorable into view and waits for it."""
-    contexts = []
-
-    def open_page(address, *, live=None, **options):
-        context = browser.new_context(**{"reduced_motion": "reduce", **options})
-        contexts.append(context)
-        context.set_default_timeout(60_000)
-        context.route(lambda url: not url.startswith(site), lambda route: route.abort())
-        page = context.new_page()
-        page.faults = []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.goto(f"{site}/{address}", wait_until="load")
-        if live:
-            section = page.locator(f"section[data-explore={live}]")
-            section.scroll_into_view_if_needed()
-            page.locator(f"section[data-explore={live}].is-live canvas").first.wait_for()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
 @pytest.fixture(scope="module", params=PAGES)
 def lab(request, opened):
     page = opened(f"{PAGES[request.param]}.html", live=request.param, **PHONE)
@@ -107,6 +82,7 @@ def test_the_flock_by_keyboard(opened):
     section = page.locator("section[data-explore=flock]")
     section.locator(".explore-guess button").nth(1).press("Enter")
     page.wait_for_function("document.querySelector('.explore-text').textContent.includes('You guessed')")
+    in_address(page, "t", "^25$")
     before = words(section)
     page.get_by_label("inverse temperature β").press("ArrowRight")
     in_address(page, "beta", "^12$")
@@ -257,17 +233,51 @@ def test_an_address_brings_back_its_state(opened, address, name, says):
     assert page.faults == []
 
 
+def test_a_paused_flock_with_a_moved_token_is_brought_back(opened):
+    page = opened("book/06-particles.html", live="flock", reduced_motion="no-preference")
+    section = page.locator("section[data-explore=flock]")
+    section.locator(".explore-handle").press("Shift+ArrowLeft")
+    page.get_by_role("button", name="Play").press("Enter")
+    page.wait_for_function("!/At t = 0[ .]/.test(document.querySelector('.explore-text').textContent)")
+    page.get_by_role("button", name="Pause").press("Enter")
+    in_address(page, "t", "^[0-9.]+$")
+    in_address(page, "from", r"^[\w-]{256}$")
+    says = words(section)
+    page.reload()
+    section.locator(".explore-text", has_text=says).wait_for()
+    assert page.get_by_role("button", name="Play").is_visible()
+    assert page.faults == []
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "says"),
+    [
+        ("06-particles.html#lab=flock&beta=1e9&t=-5&throw=-3.7&pre=7&from=xx", "flock", "β = 24, post-norm"),
+        ("07-parallel-block.html#lab=race&pair=__proto__&start=1e9,-1e9&layers=5.5", "race", "A turns, M pulls, "),
+        ("08-splitting.html#lab=robot&goal=half&drive=replay&replay=constructor&steps=1e9", "robot", "24 times"),
+        ("10-better-integrators.html#lab=swap&garment=99&kind=nope&rule=what&seed=9", "swap", "Marked: Dress"),
+        ("13-language.html#lab=writer&text=%E2%82%AC&rule=zzz&steps=9&heat=-1", "writer", "There is no letter yet"),
+    ],
+    ids=["flock", "race", "robot", "swap", "writer"],
+)
+def test_an_address_of_nonsense_is_made_the_best_of(opened, address, name, says):
+    page = opened(f"book/{address}", **PHONE)
+    page.locator(f"section[data-explore={name}] .explore-text", has_text=says).wait_for()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    assert page.faults == []
+
+
 def test_nothing_is_fetched_before_it_is_in_view(opened, html):
     page = opened("book/08-splitting.html")
     fetched = """performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)
         .filter(path => path.includes('/explore/'))"""
     before = set(page.evaluate(fetched))
-    assert {path.split("/")[-1] for path in before} <= {"frame.js", "explore.css"}
+    assert {path.split("/")[-1] for path in before} <= {"frame.js", "handle.js", "tools.js", "explore.css"}
     page.locator("section[data-explore=robot]").scroll_into_view_if_needed()
     page.locator("section.is-live").wait_for()
     after = page.evaluate(fetched)
-    files = {"frame.js", "explore.css", "robot.js", "robot-moves.js", "chart.js"}
-    assert {path.split("/")[-1] for path in after} == files
+    files = {"robot.js", "robot-moves.js", "robot-pictures.js", "chart.js", "frame.js", "handle.js", "tools.js"}
+    assert {path.split("/")[-1] for path in after} == files | {"explore.css"}
     assert sum(sent(html / path.lstrip("/")) for path in before) < 10_000
 
 
