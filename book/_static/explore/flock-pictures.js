@@ -65,7 +65,7 @@ export function drawPlots(c, width, height, lab, { history, count, last }) {
     c,
     lab,
     { left, right, top: 22, low: 22 + each },
-    "places where tokens stand, against depth t",
+    "places with tokens, against depth t",
     { ...x, marks: depths.map(([t]) => [t, ""]) },
     counts,
   );

@@ -40,7 +40,11 @@ export class Lab {
     this.frame = null; // what moves: frame(seconds since the last)
     new MutationObserver(() => this.recolour()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
-    new ResizeObserver(() => this.resize()).observe(this.stage);
+    new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width === this.width) return; // the height changes with the words
+      this.width = contentRect.width;
+      this.resize();
+    }).observe(this.stage);
     new IntersectionObserver((entries) => {
       this.seen = entries.at(-1).isIntersecting; // several where the page was scrolled to and fro
       this.wake();

@@ -52,8 +52,8 @@ export function mount(lab) {
     results = race(a, m, start, layers, depth);
     results.ways = ways(a, m, start, layers, depth);
     if (!shown) return;
-    const lengths = lab.state.all ? LENGTHS : [layers];
-    for (const n of lengths) misses.set(n, race(a, m, start, n, depth).misses);
+    misses.set(layers, results.misses);
+    if (lab.state.all) for (const n of LENGTHS) if (n !== layers) misses.set(n, race(a, m, start, n, depth).misses);
   }
 
   // ---- words
