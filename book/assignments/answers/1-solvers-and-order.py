@@ -1,6 +1,49 @@
 """Right and wrong answers to assignment 1, by which its tests are tested. No student gets them."""
 
 
+# %% q1 right: time added up, last slope in a deque
+def ab2(F, x, t0, t1, steps):
+    from collections import deque
+
+    h, t, past = (t1 - t0) / steps, t0, deque(maxlen=2)
+    for n in range(steps):
+        past.append(F(t, x))
+        if n == 0:
+            x = x + h * 0.5 * (past[0] + F(t + h, x + h * past[0]))
+        else:
+            x = x + h * (1.5 * past[1] - 0.5 * past[0])
+        t = t + h
+    return x
+
+
+# %% q1 right: float32 throughout
+def ab2(F, x, t0, t1, steps):
+    x = x.float()
+    h = (t1 - t0) / steps
+    old = F(t0, x).float()
+    x = x + h / 2 * (old + F(t0 + h, x + h * old).float())
+    for n in range(1, steps):
+        new = F(t0 + n * h, x).float()
+        x, old = x + h / 2 * (3 * new - old), new
+    return x
+
+
+# %% q1 right: numpy inside
+def ab2(F, x, t0, t1, steps):
+    import numpy as np
+
+    h = (t1 - t0) / steps
+    call = lambda t, y: np.asarray(F(t, torch.from_numpy(y.copy())))
+    y = x.detach().numpy().astype(float)
+    old = call(t0, y)
+    y = y + h / 2 * (old + call(t0 + h, y + h * old))
+    for n in range(1, steps):
+        new = call(t0 + n * h, y)
+        y = y + h * (1.5 * new - 0.5 * old)
+        old = new
+    return torch.from_numpy(y)
+
+
 # %% q1 right: all slopes kept in a list
 def ab2(F, x, t0, t1, steps):
     h = (t1 - t0) / steps
@@ -34,6 +77,17 @@ def ab2(F, x, t0, t1, steps):
 
     k = F(t0, x)
     return go(x + h / 2 * (k + F(t0 + h, x + h * k)), k, 1)
+
+
+# %% q1 wrong: Heun at the start uses the time of the start twice
+def ab2(F, x, t0, t1, steps):
+    h = (t1 - t0) / steps
+    old = F(t0, x)
+    x = x + h / 2 * (old + F(t0, x + h * old))
+    for n in range(1, steps):
+        new = F(t0 + n * h, x)
+        x, old = x + h / 2 * (3 * new - old), new
+    return x
 
 
 # %% q1 wrong: Euler after the first step
@@ -154,6 +208,23 @@ def ab2(F, x, t0, t1, steps):
     return x
 
 
+# %% q3 right: lists of Python
+def tableau_order(a, b):
+    a, b = a.tolist(), b.tolist()
+    c = [sum(row) for row in a]
+    s = range(len(b))
+    near = lambda u, v: math.isclose(u, v, rel_tol=1e-9, abs_tol=1e-9)
+    if not near(sum(b), 1):
+        return 0
+    if not near(sum(b[i] * c[i] for i in s), 1 / 2):
+        return 1
+    if near(sum(b[i] * c[i] ** 2 for i in s), 1 / 3) and near(
+        sum(b[i] * a[i][j] * c[j] for i in s for j in s), 1 / 6
+    ):
+        return 3
+    return 2
+
+
 # %% q3 right: conditions in a list
 def tableau_order(a, b):
     c = a @ torch.ones(len(b), dtype=a.dtype)
@@ -191,6 +262,17 @@ def tableau_order(a, b):
     met = [np.isclose(b.sum(), 1), np.isclose(b @ c, 0.5)]
     met.append(np.isclose(b @ c**2, 1 / 3) and np.isclose(np.einsum("i,ij,j", b, a, c), 1 / 6))
     return int(np.cumprod(met).sum())
+
+
+# %% q3 wrong: or in place of and
+def tableau_order(a, b):
+    c = a.sum(1)
+    near = lambda v, w: abs(float(v) - w) < 1e-9
+    if not near(b.sum(), 1):
+        return 0
+    if not near(b @ c, 0.5):
+        return 1
+    return 3 if near(b @ c**2, 1 / 3) or near(b @ a @ c, 1 / 6) else 2
 
 
 # %% q3 wrong: forgets the condition with two sums
@@ -294,6 +376,27 @@ def tableau_order(a, b):
     return 3 if (b @ c**2 - 1 / 3).abs() < 1e-9 and (b @ a @ c - 1 / 6).abs() < 1e-9 else 2
 
 
+# %% q4 right: integrals of Lagrange's polynomials
+def third_order(c2, c3):
+    nodes, b = [0.0, c2, c3], []
+    for i in range(3):
+        j, k = [nodes[m] for m in range(3) if m != i]
+        b.append((1 / 3 - (j + k) / 2 + j * k) / ((nodes[i] - j) * (nodes[i] - k)))
+    r = 1 / (6 * b[2] * c2)
+    a = torch.zeros(3, 3)
+    a[1, 0], a[2, 0], a[2, 1] = c2, c3 - r, r
+    return a, torch.tensor(b)
+
+
+# %% q4 right: float32
+def third_order(c2, c3):
+    b2, b3 = (3 * c3 - 2) / (6 * c2 * (c3 - c2)), (2 - 3 * c2) / (6 * c3 * (c3 - c2))
+    r = 1 / (6 * b3 * c2)
+    return torch.tensor([[0, 0, 0], [c2, 0, 0], [c3 - r, r, 0]], dtype=torch.float32), torch.tensor(
+        [1 - b2 - b3, b2, b3], dtype=torch.float32
+    )
+
+
 # %% q4 right: a linear system for the weights
 def third_order(c2, c3):
     c = torch.tensor([0.0, c2, c3], dtype=torch.float64)
@@ -326,6 +429,24 @@ def third_order(c2, c3):
     a[1:, 0] = torch.tensor([c2, c3 - a32], dtype=torch.float64)
     a[2, 1] = a32
     return a, torch.tensor(b, dtype=torch.float64)
+
+
+# %% q4 wrong: the wrong node below the fraction line
+def third_order(c2, c3):
+    b2, b3 = (3 * c3 - 2) / (6 * c2 * (c3 - c2)), (2 - 3 * c2) / (6 * c3 * (c3 - c2))
+    r = 1 / (6 * b3 * c3)
+    return torch.tensor([[0, 0, 0], [c2, 0, 0], [c3 - r, r, 0]]), torch.tensor(
+        [1 - b2 - b3, b2, b3]
+    )
+
+
+# %% q4 wrong: the weights as a row
+_own = third_order
+
+
+def third_order(c2, c3):
+    a, b = _own(c2, c3)
+    return a, b[None]
 
 
 # %% q4 wrong: always Kutta's
@@ -402,6 +523,15 @@ def third_order(c2, c3):
     return a, torch.tensor([1 - b2 - b3, b2, b3], dtype=torch.float64)
 
 
+# %% q5 right: Richardson's truth
+_u, _v = rk(a, b, F, x0, 0.0, 4.0, 800), rk(a, b, F, x0, 0.0, 4.0, 1600)
+_t = _v + (_v - _u) / 7
+errors = {
+    k: [float((methods[k](n) - _t).abs().amax()) for n in (20, 40, 80, 160)]
+    for k in ("third", "ab2")
+}
+
+
 # %% q5 right: as tensors and floats
 errors = {name: torch.tensor(values) for name, values in errors.items()}
 needed = {name: float(value) for name, value in needed.items()}
@@ -421,6 +551,17 @@ errors = {
     name: [float((run(n) - exact).abs().max()) for n in (20, 40, 80, 160)]
     for name, run in methods.items()
 }
+
+# %% q5 wrong: more evaluations than anybody can make
+needed = {"ab2": 10**9 + 1, "third": 3 * 10**9}
+
+
+# %% q5 wrong: a truth that is not much better
+_t = ab2(F, x0, 0.0, 4.0, 320)
+errors = {
+    k: [float((f(n) - _t).abs().max()) for n in (20, 40, 80, 160)] for k, f in methods.items()
+}
+
 
 # %% q5 wrong: errors of the other field
 other = make_field("forced" if parameters["field"] != "forced" else "pendulum", parameters["rate"])

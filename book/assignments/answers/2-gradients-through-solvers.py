@@ -1,6 +1,65 @@
 """Right and wrong answers to assignment 2, by which its tests are tested. No student gets them."""
 
 
+# %% q1 right: forward sensitivities, without a way back
+def heun_gradient(W, x, target, T, steps):
+    h, (B, n) = T / steps, x.shape
+    SW = torch.zeros(B, n, n, n)  # dx_i / dW_kl
+    SX = torch.eye(n).expand(B, n, n).clone()
+    E = torch.eye(n)
+
+    def slope(x, SW, SX):
+        k = torch.tanh(x @ W.T)
+        d = 1 - k**2
+        dW = torch.einsum("ij,bjkl->bikl", W, SW) + torch.einsum("ik,bl->bikl", E, x)
+        return k, d[:, :, None, None] * dW, d[:, :, None] * torch.einsum("ij,bjk->bik", W, SX)
+
+    for _ in range(steps):
+        s = slope(x, SW, SX)
+        r = slope(x + h * s[0], SW + h * s[1], SX + h * s[2])
+        x, SW, SX = (z + h / 2 * (p + q) for z, p, q in zip((x, SW, SX), s, r))
+    e = x - target
+    return torch.einsum("bi,bikl->kl", e, SW), torch.einsum("bi,bik->bk", e, SX)
+
+
+# %% q1 right: float32, with the hyperbolic cosine
+def heun_gradient(W, x, target, T, steps):
+    W, x, target = W.float(), x.float(), target.float()
+    h, tape = T / steps, []
+    for _ in range(steps):
+        a1 = x @ W.T
+        y = x + h * a1.tanh()
+        a2 = y @ W.T
+        tape.append((x, y, a1, a2))
+        x = x + h / 2 * (a1.tanh() + a2.tanh())
+    lam, G = x - target, torch.zeros_like(W)
+    for x, y, a1, a2 in reversed(tape):
+        p = h / 2 * lam / a2.cosh() ** 2
+        q = (h / 2 * lam + h * p @ W) / a1.cosh() ** 2
+        G, lam = G + p.T @ y + q.T @ x, lam + p @ W + q @ W
+    return G, lam
+
+
+# %% q1 right: numpy to the end
+def heun_gradient(W, x, target, T, steps):
+    import numpy as np
+
+    W, x, target = (v.detach().numpy() for v in (W, x, target))
+    h, tape = T / steps, []
+    for _ in range(steps):
+        u = np.tanh(x @ W.T)
+        y = x + h * u
+        v = np.tanh(y @ W.T)
+        tape.append((x, y, u, v))
+        x = x + h / 2 * (u + v)
+    lam, G = x - target, np.zeros_like(W)
+    for x, y, u, v in tape[::-1]:
+        p = h / 2 * lam * (1 - v**2)
+        q = (h / 2 * lam + h * p @ W) * (1 - u**2)
+        G, lam = G + p.T @ y + q.T @ x, lam + p @ W + q @ W
+    return G, lam
+
+
 # %% q1 right: states are walked again, not kept
 def heun_gradient(W, x, target, T, steps):
     h, states = T / steps, [x]
@@ -57,6 +116,23 @@ def heun_gradient(W, x, target, T, steps):
         return g + s.T @ y + r.T @ x, a + (s + r) @ W
 
     return list(go(x, steps))
+
+
+# %% q1 wrong: inner derivative at k1 in both stages
+def heun_gradient(W, x, target, T, steps):
+    h, tape = T / steps, []
+    for _ in range(steps):
+        u = torch.tanh(x @ W.T)
+        y = x + h * u
+        v = torch.tanh(y @ W.T)
+        tape.append((x, y, u, v))
+        x = x + h / 2 * (u + v)
+    lam, G = x - target, 0
+    for x, y, u, _ in tape[::-1]:
+        p = h / 2 * lam * (1 - u**2)
+        q = (h / 2 * lam + h * p @ W) * (1 - u**2)
+        G, lam = G + p.T @ y + q.T @ x, lam + p @ W + q @ W
+    return G, lam
 
 
 # %% q1 wrong: the second stage does not reach the first
@@ -168,6 +244,47 @@ good = heun_gradient
 heun_gradient = lambda *given: good(*given)[::-1]
 
 
+# %% q3 right: row by row
+def adjoint_gradient(W, x, target, T, steps):
+    h, G, out = T / steps, torch.zeros_like(W), []
+    for y, goal in zip(x, target):
+        for _ in range(steps):
+            k = torch.tanh(W @ y)
+            y = y + h / 2 * (k + torch.tanh(W @ (y + h * k)))
+        a = y - goal
+        for _ in range(steps):
+            k = torch.tanh(W @ y)
+            s = a * (1 - k**2)
+            y2, a2 = y - h * k, a + h * (W.T @ s)
+            k2 = torch.tanh(W @ y2)
+            s2 = a2 * (1 - k2**2)
+            G = G + h / 2 * (torch.outer(s, y) + torch.outer(s2, y2))
+            y, a = y - h / 2 * (k + k2), a + h / 2 * (W.T @ s + W.T @ s2)
+        out.append(a)
+    return G, torch.stack(out)
+
+
+# %% q3 right: float32
+def adjoint_gradient(W, x, target, T, steps):
+    W, x, target = W.float(), x.float(), target.float()
+    h = T / steps
+    for _ in range(steps):
+        k = torch.tanh(x @ W.T)
+        x = x + h / 2 * (k + torch.tanh((x + h * k) @ W.T))
+
+    def slopes(x, a):
+        k = torch.tanh(x @ W.T)
+        s = a * (1 - k**2)
+        return k, -s @ W, -s.T @ x
+
+    z = (x, x - target, torch.zeros_like(W))
+    for _ in range(steps):
+        p = slopes(*z[:2])
+        q = slopes(z[0] - h * p[0], z[1] - h * p[1])
+        z = tuple(y - h / 2 * (u + v) for y, u, v in zip(z, p, q))
+    return z[2], z[1]
+
+
 # %% q3 right: the three in one vector
 def adjoint_gradient(W, x, target, T, steps):
     h, n = T / steps, x.numel()
@@ -220,6 +337,24 @@ def adjoint_gradient(W, x, target, T, steps):
         q = slope(*[u + h * v for u, v in zip(z, p)])
         z = [u + h / 2 * (v + w) for u, v, w in zip(z, p, q)]
     return [z[2], z[1]]
+
+
+# %% q3 wrong: from a better end than Heun's
+def adjoint_gradient(W, x, target, T, steps):
+    h = T / steps
+
+    def slopes(x, a):
+        k = torch.tanh(x @ W.T)
+        s = a * (1 - k**2)
+        return k, -s @ W, -s.T @ x
+
+    x = heun(W, x, T, 20 * steps)
+    z = (x, x - target, torch.zeros_like(W))
+    for _ in range(steps):
+        p = slopes(*z[:2])
+        q = slopes(z[0] - h * p[0], z[1] - h * p[1])
+        z = tuple(y - h / 2 * (u + v) for y, u, v in zip(z, p, q))
+    return z[2], z[1]
 
 
 # %% q3 wrong: the discrete gradient again
@@ -406,6 +541,11 @@ def best_segment(n):
     return math.isqrt(n - 1) + 1
 
 
+# %% q5 right: a line by least squares of torch
+A_ = torch.tensor([[math.log(T / n), 1.0] for n in gap])
+slope = torch.linalg.lstsq(A_, torch.tensor([[math.log(v)] for v in gap.values()])).solution[0, 0]
+
+
 # %% q5 right: numbers as tensors
 gap = {steps: torch.tensor(value) for steps, value in gap.items()}
 slope = torch.tensor(slope)
@@ -422,6 +562,21 @@ for steps in (64, 32, 16, 8):
     (wanted,) = torch.autograd.grad(loss(leaf, x0, T, steps), leaf)
     off = adjoint_gradient(W, x0, target, T, steps)[0] - wanted
     gap[steps] = math.sqrt((off**2).sum()) / math.sqrt((wanted**2).sum())
+
+# %% q5 wrong: divided by the size of the other gradient
+gap = {
+    n: float(
+        (adjoint_gradient(W, x0, target, T, n)[0] - heun_gradient(W, x0, target, T, n)[0]).norm()
+        / adjoint_gradient(W, x0, target, T, n)[0].norm()
+    )
+    for n in gap
+}
+slope = (
+    -float(np.polyfit(np.log(list(gap)), np.log(list(gap.values())), 1)[0])
+    if "np" in globals()
+    else slope
+)
+
 
 # %% q5 wrong: the gap not divided
 gap = {

@@ -1,6 +1,16 @@
 """Right and wrong answers to assignment 3, by which its tests are tested. No student gets them."""
 
 
+# %% q1 right: numpy between
+def strang(A, M, x, h):
+    y = x.numpy().copy()
+    for f, d in ((M, h / 2), (A, h), (M, h / 2)):
+        g = lambda z: f(torch.from_numpy(z)).numpy()
+        k = g(y)
+        y = y + d / 2 * (k + g(y + d * k))
+    return torch.from_numpy(y)
+
+
 # %% q1 right: an inner function
 def strang(A, M, x, h):
     def heun_step(f, x, h):
@@ -30,6 +40,17 @@ def strang(A, M, x, h):
         x + pair[1] * pair[0](x), x + pair[1] * pair[0](x + pair[1] * pair[0](x)), half
     )
     return reduce(step, [(M, h / 2), (A, h), (M, h / 2)], x)
+
+
+# %% q1 wrong: steps of order four
+def strang(A, M, x, h):
+    for f, d in ((M, h / 2), (A, h), (M, h / 2)):
+        k1 = f(x)
+        k2 = f(x + d / 2 * k1)
+        k3 = f(x + d / 2 * k2)
+        k4 = f(x + d * k3)
+        x = x + d / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return x
 
 
 # %% q1 wrong: steps of Euler, as in Macaron
@@ -110,6 +131,35 @@ def strang(A, M, x, h):
     return x
 
 
+# %% q3 right: by hand with the vjp of a vjp
+def bracket(A, M, x):
+    def along(f, v):
+        x_ = x.detach().clone().requires_grad_()
+        y = f(x_)
+        w = torch.zeros_like(y, requires_grad=True)
+        (g,) = torch.autograd.grad(y, x_, w, create_graph=True)
+        return torch.autograd.grad(g, w, v)[0]
+
+    return along(M, A(x)) - along(A, M(x))
+
+
+# %% q3 right: jacfwd and tensordot
+def bracket(A, M, x):
+    J = lambda f: torch.func.jacfwd(f)(x)
+    return torch.tensordot(J(M), A(x), x.dim()) - torch.tensordot(J(A), M(x), x.dim())
+
+
+# %% q3 right: forward mode by dual numbers
+def bracket(A, M, x):
+    import torch.autograd.forward_ad as fwAD
+
+    def along(f, v):
+        with fwAD.dual_level():
+            return fwAD.unpack_dual(f(fwAD.make_dual(x, v))).tangent
+
+    return along(M, A(x)) - along(A, M(x))
+
+
 # %% q3 right: in two lines
 def bracket(A, M, x):
     _, along_a = torch.func.jvp(M, (x,), (A(x),))
@@ -130,6 +180,12 @@ def bracket(A, M, x):
     eps = 1e-5
     d = lambda f, v: (f(x + eps * v) - f(x - eps * v)) / (2 * eps)
     return d(M, A(x)) - d(A, M(x))
+
+
+# %% q3 wrong: a vector times the Jacobian, by func
+def bracket(A, M, x):
+    v = lambda f, w: torch.func.vjp(f, x)[1](w)[0]
+    return v(M, A(x)) - v(A, M(x))
 
 
 # %% q3 wrong: the sign
@@ -201,6 +257,15 @@ def both_orders(flow_a, flow_m, x, h):
 # %% q4 right: by lerp
 def both_orders(flow_a, flow_m, x, h):
     return torch.lerp(flow_m(flow_a(x, h), h), flow_a(flow_m(x, h), h), 0.5)
+
+
+# %% q4 wrong: alternating from call to call
+_turn = [0]
+
+
+def both_orders(flow_a, flow_m, x, h):
+    _turn[0] += 1
+    return flow_m(flow_a(x, h), h) if _turn[0] % 2 else flow_a(flow_m(x, h), h)
 
 
 # %% q4 wrong: attention first only
@@ -278,6 +343,12 @@ from odelib import step_rule
 usual, parallel = step_rule("lie-trotter"), step_rule("euler")
 take = lambda rule, h: rule.step(field, 0.0, h, X, rule.init(field, 0.0, X))[0]
 difference = {h: float((take(usual, h) - take(parallel, h)).norm()) for h in rest}
+
+# %% q5 wrong: the cosine
+_t = torch.func.jvp(M, (X,), (A(X),))[1]
+_d = M(X + A(X)) - M(X)
+explained = float((_t * _d).sum() / _t.norm() / _d.norm())
+
 
 # %% q5 wrong: divided by the state
 difference = {h: value / float(X.norm()) for h, value in difference.items()}
