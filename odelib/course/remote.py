@@ -17,7 +17,7 @@ from torch import Tensor
 from odelib.course.cells import interruptible
 from odelib.course.errors import StudentEndedError, described, error_of
 from odelib.course.standins import Remote, RemoteFunction
-from odelib.course.through import Call, pull_back, push_forward, transforming
+from odelib.course.through import Call, has_tangent, pull_back, push_forward, transforming
 from odelib.course.wire import Ended, Garbled, Line, Packer, numbers_of, unpack
 
 KEPT_CALLS = 2000
@@ -66,7 +66,7 @@ class Peer:
         """
         packer = Packer(self._refer)
         request = {**what, "args": packer.pack(list(args)), "kwargs": packer.pack(kwargs or {})}
-        mapped = transforming()
+        mapped = transforming() or any(map(has_tangent, packer.tensors))
         request["wanting"] = mapped  # then a tensor does not say itself whether it wants a gradient
         call = Call(self._exchange, request)
         if mapped or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in packer.tensors)):

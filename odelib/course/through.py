@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 Exchange = Callable[[dict[str, Any], list[Tensor], dict[str, Any]], list[Tensor]]
 
@@ -43,6 +44,11 @@ class Call:
 def transforming() -> bool:
     """Whether ``torch.func`` is at work, under which no tensor shows its numbers."""
     return torch._C._functorch.peek_interpreter_stack() is not None  # torch has no public name for it
+
+
+def has_tangent(tensor: Tensor) -> bool:
+    """Whether a derivative along some direction is being taken with it, in ``torch.autograd.forward_ad``."""
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
 class _Through(torch.autograd.Function):

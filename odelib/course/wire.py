@@ -10,6 +10,7 @@ import select
 import struct
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Packer:
             return value
         if isinstance(value, int) and value.bit_length() < 3 * _MOST_DIGITS:
             return int(value)
-        if isinstance(value, float):
+        if isinstance(value, float | Fraction):
             return float(value)
         if isinstance(value, str):
             return str(value)

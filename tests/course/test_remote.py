@@ -5,15 +5,17 @@ import os
 import struct
 import threading
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from torch.autograd import functional
+from torch.autograd import forward_ad, functional
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 from odelib.course.errors import StudentEndedError, StudentError
 from odelib.course.remote import Peer
+from odelib.course.student import without_tracing
 from odelib.course.wire import Line
 
 
@@ -109,6 +111,7 @@ def test_plain_values_come_back_as_they_went(student):
         got = echo(value)
         assert got == value
         assert type(got) is type(value)
+    assert echo({Fraction(1, 4): Fraction(1, 2)}) == {0.25: 0.5}
 
 
 def test_tensors_and_arrays_come_back_as_they_went(student):
@@ -166,12 +169,19 @@ def derivatives(f, x):
     return [
         *(jvp(f, (x,), (v,))[1], vjp(f, x)[1](v)[0], jacrev(f)(x), jacfwd(f)(x), grad(energy)(x), hessian(energy)(x)),
         *(vmap(f)(torch.stack([x, 2 * x])), jvp(lambda x: f(f(x)), (x,), (v,))[1]),
-        *(functional.jvp(f, x, v)[1], functional.hessian(energy, x)),
+        *(functional.jvp(f, x, v)[1], functional.hessian(energy, x), along(f, x, v), torch.func.linearize(f, x)[1](v)),
     ]
 
 
+def along(f, x, v):
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(f(forward_ad.make_dual(x, v))).tangent
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch.func's own, on loading its forward mode
-def test_each_derivative_of_torch_passes_from_one_process_to_the_other(student):
+def test_each_derivative_of_torch_passes_from_one_process_to_the_other(student, monkeypatch):
+    monkeypatch.setattr(torch.func, "linearize", None)
+    without_tracing()
     x = torch.tensor([0.3, -1.2, 0.7], dtype=torch.float64)
     matrix = torch.arange(9.0, dtype=torch.float64).reshape(3, 3) / 9
 
@@ -179,7 +189,7 @@ def test_each_derivative_of_torch_passes_from_one_process_to_the_other(student):
         return torch.tanh(matrix @ x) + x**2
 
     there, here = student("derivatives")(field, x), derivatives(field, x)
-    assert [torch.allclose(a, b) for a, b in zip(there, here, strict=True)] == [True] * 10
+    assert [torch.allclose(a, b) for a, b in zip(there, here, strict=True)] == [True] * 12
     assert all(map(torch.allclose, derivatives(student("wave"), x), derivatives(OFFERED["wave"], x)))
 
 
