@@ -178,13 +178,17 @@ def find(named: str | None = None, unsafe: bool = False) -> Sandbox:
 
 
 def sandbox_fails(sandbox: Sandbox) -> str | None:
-    """Why a sandbox does not start a process here, as the last line of what it says; None if it does."""
+    """Why a sandbox does not start the interpreter here, as the last line of what it says; None if it does."""
     command, environment = sandbox._command(f"odelib-{uuid.uuid4().hex[:12]}", {})
     try:
         if sandbox.kind in ("podman", "docker"):
             _make_image(sandbox.program)
         tried = subprocess.run(
-            [*command, "/bin/true"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+            [*command, sys.executable, "-c", ""],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
         )
         code, stderr = tried.returncode, tried.stderr
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -203,11 +207,11 @@ def _bubblewrap(places: Mapping[str, Path], environment: Mapping[str, str]) -> l
             options += ["--symlink", os.readlink(path), str(path)]
         elif path.is_dir():
             options += ["--ro-bind", str(path), str(path)]
-    for place, path in places.items():
-        options += ["--ro-bind", str(path), place]
     options += ["--proc", "/proc", "--dev", "/dev"]
     for folder, size in (("/dev/shm", 1), ("/tmp", SCRATCH_MB)):
         options += ["--size", str(size * 2**20), "--tmpfs", folder]
+    for place, path in places.items():  # after /tmp, where the interpreter may lie
+        options += ["--ro-bind", str(path), place]
     # Read-only proc, too: where root starts it, the process owns what lies in /proc/sys.
     options += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     for name, value in environment.items():

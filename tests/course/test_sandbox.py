@@ -1,5 +1,6 @@
 """Which sandbox is taken, what is said where there is none, and what it must not show."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_a_sandbox_that_does_not_start_is_not_taken(monkeypatch, tmp_path):
     monkeypatch.setattr(sandbox, "can_filter", lambda: True)
     with pytest.raises(ValueError, match=r"bwrap does not work here \(no permission\)"):
         find()
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+def test_what_is_shown_can_lie_in_the_folder_for_scratch(tmp_path):
+    shown = {"/tmp/shown": tmp_path}
+    (tmp_path / "file").write_text("here")
+    command, environment = Sandbox("bwrap", shutil.which("bwrap"))._command("a-name", shown)
+    done = subprocess.run([*command, "/bin/cat", "/tmp/shown/file"], env=environment, capture_output=True, text=True)
+    if "namespace" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.stdout == "here"
 
 
 def test_what_submissions_could_read_is_refused(tmp_path):
