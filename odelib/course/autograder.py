@@ -19,11 +19,9 @@ def grade(namespace, parameters):
     for question, tests in TESTS.items():
         wrong = [(points, run_test(test, namespace, parameters)) for points, test in tests]
         got = sum(points for points, message in wrong if not message)
-        messages = [message for _, message in wrong if message]
+        message = "; ".join(dict.fromkeys(message for _, message in wrong if message)) or "all right"
         out_of = sum(points for points, _ in tests)
-        results.append(
-            {"question": question, "points": got, "out_of": out_of, "message": "; ".join(messages) or "all right"}
-        )
+        results.append({"question": question, "points": got, "out_of": out_of, "message": message})
     return results
 '''
 

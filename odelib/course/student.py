@@ -41,8 +41,9 @@ def main(notebook: Path) -> None:
     peer = Peer(line, trusting=True, around=around)
     line.receive()
     names, failed = run_cells(sources, cells_s, lambda number: peer.note({"cell": number}))
-    names = {name: value for name, value in names.items() if not name.startswith("_") and name != "display"}
-    line.send({"names": sorted(name for name in names if isinstance(name, str)), "failed": failed}, [])
+    texts = [name for name in names if type(name) is str]  # a submission may put anything there
+    names = {name: names[name] for name in texts if not name.startswith("_") and name != "display"}
+    line.send({"names": sorted(names), "failed": failed}, [])
     peer.offer(names)
     peer.serve()
 

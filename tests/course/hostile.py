@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import socket
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -559,4 +560,84 @@ STRANGE = [
     ),
 ]
 
-HOSTILE = [*FILES, *LOOPS, *MEMORY, *OUTPUT, *EXITS, *WRONG, *READING, *FORGING, *STRANGE]
+
+def _socket(path: Path) -> None:
+    before = os.getcwd()
+    os.chdir(path.parent)  # the whole path may be longer than a socket's name
+    socket.socket(socket.AF_UNIX).bind(path.name)
+    os.chdir(before)
+
+
+def _with(**parts: object) -> bytes:
+    return json.dumps({**json.loads(notebook(RIGHT)), **parts}).encode()
+
+
+def _whole(kind: str, name: str, content: bytes) -> Hostile:
+    return Hostile(kind, name, lambda path: path.write_bytes(content), 6)
+
+
+TRICKS = [
+    Hostile("no file", "a-socket", _socket, 0, "cannot be read", "refused"),
+    _raw("huge file", "fifty-thousand-cells", notebook(*["1"] * 50_000), "50000 code cells"),
+    _whole("huge metadata", "forty-megabytes", _with(metadata={"widgets": "x" * 40_000_000})),
+    _whole(
+        *("huge metadata", "fifty-thousand-texts"),
+        _with(cells=[{"cell_type": "markdown", "source": "a"}] * 50_000 + json.loads(notebook(RIGHT))["cells"]),
+    ),
+    _raw("odd JSON", "cells-twice", notebook(RIGHT)[:-1] + b', "cells": [], "x": NaN, "y": 1e999}', "no code"),
+    _raw("odd JSON", "long-integer", notebook(RIGHT)[:-1] + b', "x": ' + b"4" * 10_000 + b"}", "not JSON"),
+    _cells("compiler", "long-sum", 6, "RecursionError|MemoryError", RIGHT, f"x = {'1+' * 200_000}1"),
+    _cells("compiler", "parentheses", 6, "SyntaxError", RIGHT, f"x = {'(' * 100_000}{')' * 100_000}"),
+    _cells("compiler", "constant-power", 6, "did not end", RIGHT, "x = 9 ** 9 ** 9 ** 9"),
+    _cells("compiler", "coding", 6, "", RIGHT, "# -*- coding: utf-16 -*-"),
+    _cells("signals", "parent", 6, "PermissionError", RIGHT, "import os; os.kill(os.getppid(), 9)"),
+    _cells("signals", "group", 6, "PermissionError", RIGHT, "import os; os.killpg(0, 9)"),
+    _cells(
+        *("signals", "alarm-off", 0, "has not answered in time, while its code cell 2", RIGHT),
+        "import signal; signal.setitimer(signal.ITIMER_REAL, 0)\nwhile True: pass",
+        outcome="refused",
+    ),
+    _cells(
+        "hooks", "profile", 6, "ends the program", RIGHT, "import sys\ndef t(*a): raise SystemExit\nsys.setprofile(t)"
+    ),
+    _cells(
+        *("hooks", "trace", 0, "ended while its code cell 2", RIGHT),
+        "import sys\ndef t(frame, *a):\n    frame.f_locals.clear()\n    return t\nsys.settrace(t)",
+        outcome="refused",
+    ),
+    _cells("hooks", "audit", None, "", RIGHT, "import sys; sys.addaudithook(lambda *a: 1 / 0)"),
+    _cells(
+        *("hooks", "deleted-for-ever", 6, ""),
+        RIGHT + "class D:\n    def __del__(self):\n        while True: pass\nx = D()\ndel x",
+    ),
+    _cells("odd names", "no-texts", 6, "", RIGHT, "globals().update({1: 1, None: 2, '': 3, 'a\\nb': 4, '\\ud800': 5})"),
+    _cells(
+        *("odd names", "lying-text", 6, "", RIGHT),
+        "class S(str):\n    def startswith(self, *a): raise SystemExit\n    def __hash__(self): return 1\nglobals()[S('x')] = 1",
+    ),
+    _cells(
+        *("odd names", "a-million", 0, "ended", RIGHT, "globals().update({f'name_{n}': n for n in range(10**6)})"),
+        outcome="refused",
+    ),
+    _cells("descriptors", "closes-all", 0, "ended", RIGHT, "import os; os.closerange(0, 256)", outcome="refused"),
+    _cells(
+        *("descriptors", "by-proc", 0, "", CLOSED),
+        "for n in range(3, 20):\n    try: open(f'/proc/self/fd/{n}', 'wb', 0).write(b'x' * 100)\n    except OSError: pass",
+        outcome="refused",
+    ),
+    _cells("patched builtins", "gone", 6, "len", RIGHT, "__builtins__ = {}", "x = len('a')"),
+    _cells(
+        *("processes", "daemon", 6, "PermissionError", RIGHT),
+        "import os\nif os.fork() == 0:\n    os.setsid()\n    while True: pass",
+    ),
+    _cells(
+        *("threads", "outlives", 6, "", RIGHT),
+        "import threading, time\ndef go():\n    while True: time.sleep(0.01)\nthreading.Thread(target=go).start()",
+    ),
+    _cells("kernel", "inotify", 6, "", RIGHT, "import ctypes\nwhile ctypes.CDLL(None).inotify_init() >= 0: pass"),
+    _attempt("kernel", "priority", "import os\nos.setpriority(os.PRIO_PROCESS, 0, -20)"),
+    _attempt("kernel", "spared-of-memory", "open('/proc/self/oom_score_adj', 'w').write('-1000')"),
+    _attempt("reads proc", "mounts", "assert '/secret' in open('/proc/self/mountinfo').read()"),
+]
+
+HOSTILE = [*FILES, *LOOPS, *MEMORY, *OUTPUT, *EXITS, *WRONG, *READING, *FORGING, *STRANGE, *TRICKS]

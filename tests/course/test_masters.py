@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import torch
 
 from odelib.course.autograder import describe, grader_text
 from odelib.course.build import check_solution, default_dtype, run_solution
+from odelib.course.cells import code_cells, run_cells
+from odelib.course.editions import editions, with_parameters
 from odelib.course.masters import read_master
 from odelib.course.parameters import parameters_for
 
@@ -180,9 +183,22 @@ def test_odd_answers_lose_points_and_say_why(name, question):
     for answer in asked:
         for what, odd in ODD.items():
             with default_dtype(dtype):
-                said = [run(test, names | {answer: odd}, parameters(name)) for worth, test in tests if worth]
-            assert any(said), f"{answer} that {what} keeps all points"
-            assert all("\n" not in line and len(line) < 400 for line in said)
+                said = {test: run(test, names | {answer: odd}, parameters(name)) for worth, test in tests if worth}
+            assert any(said.values()), f"{answer} that {what} keeps all points"
+            if what in ("nothing", "gives nothing"):
+                assert all(line for test, line in said.items() if answer in inspect.signature(test).parameters)
+            assert all("\n" not in line and len(line) < 400 for line in said.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MASTERS)
+def test_what_students_get_has_no_points_as_it_is(name, monkeypatch):
+    pytest.importorskip("otter", reason="otter-grader is not installed: pip install '.[course]' brings it")
+    notebook = with_parameters(editions(master(name))[0], parameters(name))
+    monkeypatch.setitem(sys.modules, "__main__", None)  # the cells put a module of theirs there
+    with default_dtype(torch.float32):  # they may choose another
+        names, _ = run_cells(code_cells(notebook.encode()), 100)
+        assert [one["points"] for one in grader(name)["grade"](names, parameters(name)) if one["points"]] == []
 
 
 @pytest.mark.slow

@@ -79,6 +79,10 @@ def ab2(F, x, t0, t1, steps):
     return go(x + h / 2 * (k + F(t0 + h, x + h * k)), k, 1)
 
 
+# %% q1 wrong: nothing
+def ab2(F, x, t0, t1, steps): ...
+
+
 # %% q1 wrong: Heun at the start uses the time of the start twice
 def ab2(F, x, t0, t1, steps):
     h = (t1 - t0) / steps
