@@ -5,6 +5,7 @@ import math
 import re
 import sys
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,26 @@ def test_what_students_get_has_no_points_as_it_is(name, monkeypatch):
 @pytest.mark.parametrize("name", MASTERS)
 def test_the_solution_has_all_points(name):
     check_solution(master(name), grader_text(master(name)), parameters(name))
+
+
+@pytest.mark.slow
+def test_the_model_conclusions_say_what_is_measured():
+    first, second, third = (run_solution(master(name), master(name).public)[0] for name in MASTERS[:3])
+
+    def slopes(values):
+        return [math.log2(a / b) for a, b in pairwise(values)]
+
+    errors, needed = first["errors"], first["needed"]
+    assert slopes(errors["ab2"]) == pytest.approx([2, 2, 2], abs=0.06)
+    assert slopes(errors["third"]) == pytest.approx([3, 3, 3], abs=0.06)
+    assert needed["third"] < needed["ab2"]
+    equal = errors["third"][-1] * 480**3 / (errors["ab2"][-1] * 161**2)  # evaluations where the two lines cross
+    assert errors["ab2"][-1] * (161 / equal) ** 2 > 0.1
+    assert second["slope"] == pytest.approx(3, abs=0.05)
+    assert (second["best_segment"](120), second["states_held"](120, 12)) == (12, 21)
+    assert slopes(third["difference"].values()) == pytest.approx([2] * 6, abs=0.05)
+    assert slopes(third["rest"].values()) == pytest.approx([3] * 6, abs=0.05)
+    assert third["explained"] == pytest.approx(0.8, abs=0.01)
 
 
 @pytest.mark.nightly
