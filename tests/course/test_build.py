@@ -13,7 +13,9 @@ import torch
 from odelib.cli import main
 from odelib.course.build import build
 from odelib.course.editions import editions, with_parameters
+from odelib.course.errors import error_of
 from odelib.course.masters import read_master
+from odelib.course.running import run_test
 
 MASTER = Path(__file__).parents[2] / "book" / "assignments" / "1-solvers-and-order.ipynb"
 SECRET = "a secret of the tests, 0123456789"
@@ -160,6 +162,17 @@ def test_the_autograder_grades_what_a_student_s_code_leaves(built):
     assert graded(lambda n: n) == ("q1", 1, 3, "1 comes from 1")
     assert graded(...) == ("q1", 0, 3, "double is not there yet")
     assert graded(exit) == ("q1", 0, 3, "the answer raised SystemExit: 1; the answer raised SystemExit: 4")
+
+
+def test_an_assertion_of_the_answer_does_not_pass_for_the_test_s():
+    def stop(said):
+        def test(answer):
+            raise error_of({"name": "AssertionError", "kinds": ["AssertionError"], "message": said})
+
+        return run_test(test, {"answer": 1}, {})
+
+    assert stop("") == "the answer raised AssertionError"
+    assert stop("all right") == "the answer raised AssertionError: all right"
 
 
 def test_gradescope_s_zip_has_parameters_and_no_secret(built):
