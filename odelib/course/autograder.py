@@ -105,6 +105,7 @@ def write_gradescope(
     from otter.generate import main as generate
     from otter.utils import chdir
 
+    path = path.absolute()  # of the folder here, not of the one below
     students = assignment["students"] or [""]
     table = {student: parameters_for(assignment, student, secret) for student in students}
     with TemporaryDirectory() as temporary, chdir(temporary):
@@ -124,7 +125,7 @@ def write_gradescope(
             (here / name).write_text(text, encoding="utf-8")
         generate(
             tests_dir=str(here / "tests"),
-            output_path=str(path.absolute()),
+            output_path=str(path),
             config="otter_config.json",
             requirements="requirements.txt",
             no_environment=True,

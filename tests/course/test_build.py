@@ -93,7 +93,8 @@ def built(tmp_path_factory):
     here = tmp_path_factory.mktemp("course")
     (here / "secret").write_text(SECRET)
     (here / "students.txt").write_text("anna\nben\n")
-    build([write(here / "small.ipynb"), MASTER], here / "out", here / "secret", here / "students.txt")
+    with contextlib.chdir(here):
+        build([write(Path("small.ipynb")), MASTER], Path("out"), Path("secret"), Path("students.txt"))
     return here / "out"
 
 
