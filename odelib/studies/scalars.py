@@ -29,6 +29,8 @@ SCALARS = "scalars.json"
 QUESTIONS = 12
 """Three fits for each of four networks."""
 LEVEL = 1.0 - ERROR / QUESTIONS
+POINT = 0.01
+"""A change of accuracy that matters."""
 _RATE, _PASSES, _BATCH = 0.02, 5, 25
 
 
@@ -81,7 +83,7 @@ def fit(
             optimizer.step()
     for weight, was in zip(model.parameters(), wanted, strict=True):
         weight.requires_grad_(was)
-    return fitted, [float(value) for scalar in depth.scalars for value in scalar]
+    return fitted, [value for scalar in depth.scalars for value in scalar.detach().tolist()]
 
 
 def measure_fits(model: nn.Module, task: Task, fitting: int) -> tuple[dict[str, float], list[Fit]]:
@@ -199,6 +201,16 @@ def read_fits(folder: Path) -> dict[str, Any]:
         for each in kept["fits"]
     ]
     return kept
+
+
+def said(fit: Fit) -> str:
+    """Return what the interval of the first reading's change says, in the words of the protocol."""
+    gain = next(iter(fit.changes.values()))
+    if fit.skip:
+        return "cheaper" if gain.low > -POINT else "not cheaper" if gain.high < -POINT else "undecided"
+    if gain.low > 0.0:
+        return "better by what matters" if gain.low > POINT else "better"
+    return "worse" if gain.high < 0.0 else "undecided"
 
 
 def _plain(each: Fit) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from odelib.data import IntentData, Vocabulary
 from odelib.models import CausalLM, CausalLMConfig, Encoder, EncoderConfig
 from odelib.studies import scalars
 from odelib.studies.networks import HiddenTokens, NextTokens, Requests
-from odelib.studies.scalars import fit, keep_fits, least_missed, measure_fits, read_fits
+from odelib.studies.scalars import Fit, fit, keep_fits, least_missed, measure_fits, read_fits, said
+from odelib.studies.statistics import Difference
 
 LETTERS = Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdef"], list)
 TEXTS = ["abc", "abcdefabc", "ccd", "fedcba", "a", "bbbb", "cdcdcd", "fa", "fed", "dab", "bad", "fee"]
@@ -95,3 +96,20 @@ def test_what_is_kept_is_of_the_items_that_nothing_was_fitted_to(model, task, tm
     assert back["fits"][0].changes == fits[0].changes
     assert back["fits"][2].untouched == fits[2].untouched
     assert back["made"]["command"] == "python -m odelib.studies.scalars own --fitting 4"
+
+
+@pytest.mark.parametrize(
+    ("skip", "low", "high", "word"),
+    [
+        ((), 0.02, 0.03, "better by what matters"),
+        ((), 0.002, 0.03, "better"),
+        ((), -0.03, -0.002, "worse"),
+        ((), -0.03, 0.002, "undecided"),
+        ((3,), -0.009, 0.002, "cheaper"),
+        ((3,), -0.03, -0.011, "not cheaper"),
+        ((3,), -0.03, 0.01, "undecided"),
+    ],
+)
+def test_what_a_fit_says_is_read_off_its_interval(skip, low, high, word):
+    change = Difference((9, 9), (low + high) / 2, low, high, 0.95)
+    assert said(Fit("own", skip, [], {}, {"accuracy": change}, None, 0.0)) == word
