@@ -209,9 +209,9 @@ def plain(
         if kind == "doc":
             return book.chapter(target.removeprefix("/book/"), title)
         if kind.startswith("cite"):
-            return "; ".join(
-                cited(key.strip(), kind) for key in target.split(",")
-            )
+            works = (cited(key.strip(), kind) for key in target.split(","))
+            listed = "; ".join(works)
+            return listed if kind.endswith(":t") else f"({listed})"
         if kind == "term":
             anchor = re.sub(r"\s+", "-", target)
             return f"[{title or target}]({book.address}glossary.html#term-{anchor})"
@@ -220,8 +220,7 @@ def plain(
     def cited(key: str, kind: str) -> str:
         who, year, where = book.works[key]
         shown = f"{who} ({year})" if kind.endswith(":t") else f"{who}, {year}"
-        link = f"[{shown}]({where})" if where else shown
-        return link if kind.endswith(":t") else f"({link})"
+        return f"[{shown}]({where})" if where else shown
 
     text = TARGET.sub("", text)
     text = FENCE.sub(directive, text)

@@ -89,7 +89,7 @@ def test_words_become_plain():
     number = BOOK.chapters["07-parallel-block"]
     text = (
         "(here)=\n## A\n\nIt is {glue:text}`slope` by {eq}`eq-ode` in {doc}`01-residual-euler`, "
-        "see {cite:t}`chen2018`.\n\n"
+        "see {cite:t}`chen2018` and others {cite:p}`chen2018,queiruga2020`.\n\n"
         "````{prf:theorem} A title\n:label: thm-agree\nSay {term}`field`.\n````\n\n"
         "````{solution} ex-fold-norm\n:class: dropdown\n```python\nx = 1\n```\n````\n"
     )
@@ -98,6 +98,7 @@ def test_words_become_plain():
     assert f"It is 1.98 by [({number}.5)](" in said
     assert "[chapter 1](" in said
     assert "[Chen et al. (2018)](https://" in said
+    assert re.search(r"others \(\[Chen et al\., 2018\]\([^)]*\); \[Queiruga et al\., 2020\]\([^)]*\)\)\.", said)
     assert f"> **Theorem {number}.1 (A title).**\n>\n> Say [field](" in said
     assert re.search(rf"<details><summary>Solution to exercise {number}\.\d</summary>\n\n```python\nx = 1\n```", said)
 
