@@ -48,13 +48,13 @@ def _refined_layer(refined: Any) -> None:
     def normed(steps: int) -> Tensor:
         y = x
         for _ in range(steps):
-            y = _norm(y + torch.tanh(y @ matrix) / steps)
+            y = _norm(y + (phi(y) - y) / steps)
         return y
 
     for n in (1, 3):
         suspects = [
             (added(n), "You add the layer itself: its field is what it changes, phi(x) - x."),
-            (normed(n), "A smaller step inside the norm is no step of any equation: mix x and phi(x)."),
+            (normed(n), "You normalise after each step, but the layer's norm is inside phi: mix x and phi(x)."),
         ]
         if n > 1:
             suspects += [
@@ -135,5 +135,5 @@ def _paired_change(change: Any) -> None:
 EXERCISES = (
     Exercise("refined-layer", "A layer in smaller steps", 5, "easy", _refined_layer),
     Exercise("what-remains", "What Euler forgets", 10, "easy", _what_remains),
-    Exercise("paired-change", "One network, twice the same items", 10, "medium", _paired_change),
+    Exercise("paired-change", "Before and after", 10, "medium", _paired_change),
 )

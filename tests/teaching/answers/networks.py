@@ -92,9 +92,9 @@ WRONG = {
         ("field of the start", lambda phi, x, n: phi(x), "evaluate it anew"),
         ("one missing", steps_less_one, "One step is missing"),
         (
-            "inside the norm",
+            "normalised again",
             steps_with(lambda phi, x, n: torch.nn.functional.layer_norm(x + (phi(x) - x) / n, x.shape[-1:])),
-            "1/n of what the layer makes",
+            "normalise after each step",
         ),
         ("sign", steps_with(lambda phi, x, n: x - (phi(x) - x) / n), "1/n of what the layer makes"),
         ("in place", in_place, "changes its argument number 2"),
