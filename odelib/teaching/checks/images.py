@@ -25,7 +25,7 @@ def _rival(rival: Any) -> None:
         if not isinstance(got, ViTConfig):
             raise NotYet(f"{given} is a {type(got).__name__}", "Return a ViTConfig, such as dataclasses.replace gives.")
         if got.step_rule != "euler":
-            raise NotYet(f"{given} has the step rule {got.step_rule!r}", "The parallel layer is a step of Euler's.")
+            raise NotYet(f"{given} has the step rule {got.step_rule!r}", "The parallel layer is an Euler step.")
         if (free := replace(got, step_rule=rule, steps=steps, step_size=size)) != asked:
             names = [f.name for f in fields(asked) if getattr(free, f.name) != getattr(asked, f.name)]
             hint = "It must have the same weights: change the step rule, the steps and the step size only."

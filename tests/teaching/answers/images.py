@@ -96,7 +96,7 @@ WRONG = {
         ),
         ("short steps alone", lambda c: replace(rival(c), steps=c.steps), "evaluations instead of"),
         ("always four", lambda c: replace(c, step_rule="euler", steps=4, step_size=0.25), "evaluations instead of"),
-        ("usual layer", changed(step_rule="lie-trotter"), "step of Euler's"),
+        ("usual layer", changed(step_rule="lie-trotter"), "an Euler step"),
         ("narrower", changed(dim=4), "another dim"),
         ("a number", lambda c: STAGES[c.step_rule] * c.steps, "Return a ViTConfig"),
         ("called instead of passed", ViTConfig(), "Pass the function itself"),
