@@ -149,7 +149,7 @@ def print_pdf(html: Path, one: Path, out: Path, mathjax: Path | None) -> None:
                 "connect to the network, or give the folder of npm's package "
                 "(--mathjax node_modules/mathjax)"
             )
-        page.evaluate("() => MathJax.startup.promise")
+        page.evaluate("() => setFormulas()")
         page.evaluate(PRUNE)
         page.pdf(
             path=str(out),

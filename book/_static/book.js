@@ -9,6 +9,30 @@ MathJax.options = { ...MathJax.options, menuOptions: { settings: { inTabOrder: f
 const narrow = matchMedia("(max-width: 600px)").matches;
 MathJax.tex = { ...MathJax.tex, macros: { ...MathJax.tex?.macros, phonebreak: [narrow ? "\\\\&#1{}" : "", 1] } };
 
+// Formulas are set as they come near the screen, so that a slow phone has little to do at first; until then a formula stands
+// there as it was written. Paper wants all at once.
+const isUnset = (formula) => !formula.querySelector("mjx-container");
+const unset = (within) => [...within.querySelectorAll(".math")].filter(isUnset);
+async function setFormulas(within = document) {
+  await MathJax.startup.promise;
+  return MathJax.typesetPromise?.(unset(within));
+}
+MathJax.startup = {
+  ...MathJax.startup,
+  typeset: false,
+  ready() {
+    MathJax.startup.defaultReady();
+    const near = (entries) => {
+      const come = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+      come.forEach((formula) => observer.unobserve(formula));
+      MathJax.typesetPromise(come.filter(isUnset));
+    };
+    const observer = new IntersectionObserver(near, { rootMargin: "800px" });
+    unset(document).forEach((formula) => observer.observe(formula));
+    addEventListener("beforeprint", () => MathJax.typeset(unset(document)));
+  },
+};
+
 // The theme scrolls its sidebar to the active page, and thereby hides the book's name and the search.
 if (sessionStorage.getItem("sidebar-scroll-top") === null) sessionStorage.setItem("sidebar-scroll-top", "0");
 

@@ -66,7 +66,7 @@
     box.hidden = false;
     shownFor = link;
     place(link);
-    if (!isHere(url) && window.MathJax?.typesetPromise) await MathJax.typesetPromise([box]);
+    await setFormulas(box);
     if (shownFor === link) place(link);
   }
 

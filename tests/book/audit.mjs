@@ -64,7 +64,7 @@ for (const name of pages) {
   await page.setRequestInterception(true);
   page.on("request", serve);
   await page.goto(`${site}/${name}.html`, { waitUntil: "networkidle0" });
-  await page.evaluate(() => window.MathJax?.startup?.promise);
+  await page.evaluate(() => setFormulas());
 
   await page.addStyleTag({ content: STILL });
   await page.addScriptTag({ path: join(packages, "axe-core/axe.min.js") });

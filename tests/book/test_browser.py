@@ -58,7 +58,7 @@ class Visit:
         self.context.route(lambda url: not url.startswith(site), lambda route: self.serve(cdn, route))
         self.page.goto(f"{site}/{name}.html")
         self.page.wait_for_load_state("networkidle")
-        self.page.evaluate("() => window.MathJax?.startup?.promise")
+        self.page.evaluate("() => setFormulas()")
         # A colour on its way from one theme to the other has no contrast of its own.
         self.page.add_style_tag(content="*, *::before, *::after { transition: none !important; }")
 

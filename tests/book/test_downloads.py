@@ -83,7 +83,7 @@ def test_the_copy_opens_from_a_folder(html, cdn, browser, tmp_path):
     page.goto((tmp_path / "book/index.html").as_uri())
     page.locator("article a[href$='07-parallel-block.html']").first.click()
     page.wait_for_function("window.MathJax?.startup?.promise")
-    page.evaluate("MathJax.startup.promise")
+    page.evaluate("setFormulas()")
     assert page.locator("article mjx-container svg").count() >= page.locator("article .math").count() > 10
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
     assert page.locator(".ode-explore .explore-still svg").is_visible()  # a folder serves no modules

@@ -56,6 +56,7 @@ def test_nothing_to_click_is_printed(printed):
 
 PAGE = """<!DOCTYPE html><html><head><script>
 window.MathJax = {{ startup: {{ promise: Promise.resolve() }} }};  // mathjax
+window.setFormulas = () => MathJax.startup.promise;
 </script></head><body><article class="bd-article"><h1 id="top">{title}</h1>{body}</article></body></html>"""
 
 

@@ -12,6 +12,7 @@ from odelib.analysis import swapped
 from odelib.data import bleu, load_clinc150, load_images, load_multi30k, load_tiny_shakespeare, windows
 from odelib.models import ViTConfig
 from odelib.studies import read_study
+from odelib.studies.own_networks import MEASURED, read_measured
 from odelib.teaching import results, samples
 from odelib.teaching.results import FOLDER, RUNS, WITH_WEIGHTS, kept, kept_model, main, make
 from odelib.training import TrainConfig
@@ -140,7 +141,7 @@ def test_a_kept_study_is_whole_and_is_the_one_that_can_be_rerun(name):
 
 WAITING = {
     *("cifar100-deit-ti", "cifar100-smoke"),  # for a GPU
-    *("loops", "depths"),  # for a chapter that tells of them
+    "loops",  # under way
     *(f"{data}-rates" for data in ("photographs", "characters", "requests", "translation")),
 }
 
@@ -158,6 +159,18 @@ def test_the_table_of_the_studies_says_what_each_took(name):
     (row,) = (line for line in table if line.startswith(f"| [{name}.yaml]"))
     assert row.endswith(f"| {len(runs)} | {minutes} |")
     assert all(run.provenance["threads"] == 1 for run in runs)
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if (results.STUDIES / name / MEASURED).is_file()])
+def test_the_networks_of_a_study_were_measured_one_by_one(name):
+    _, runs = results.kept_study(name)
+    found = {(run["variant"], run["seed"]): run for run in read_measured(results.STUDIES / name)}
+    assert sorted(found) == sorted((run.variant, run.seed) for run in runs)
+    for run in runs:
+        measured = found[run.variant, run.seed]
+        assert measured["trained at"] == run.provenance["commit"]
+        assert measured["accuracy"] == pytest.approx(run.metrics["test_accuracy"], abs=0.002)
+        assert measured["loss"] == pytest.approx(run.metrics["test_loss"], abs=1e-4)
 
 
 def test_a_study_that_is_not_kept_is_refused():
