@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from odelib.analysis._products import push
-from odelib.analysis.depth import steps_of
+from odelib.analysis.depth import depth_of, steps_of
 from odelib.analysis.jacobian import extend
 from odelib.analysis.splitting import commutator
 from odelib.layers import DepthBlock, WholeLayer
@@ -37,14 +37,19 @@ def commuting(model: nn.Module, *inputs: Any, depth: DepthBlock | None = None) -
     """Measure how little the terms of each layer, and neighbouring layers, commute.
 
     Args:
-        model: A model, or the depth of one, as in `steps_of`, with steps of size 1; use float64 where digits matter.
+        model: A model, or the depth of one, as in `steps_of`, with piecewise constant weights and steps of size 1; use
+            float64 where digits matter.
         *inputs: What the model is called with; without padding, which would be measured too.
         depth: As in `steps_of`.
 
     Raises:
-        ValueError: The model has no depth, or several and none is named; or its steps are of another size.
+        ValueError: The model has no depth, or several and none is named; or its steps are of another size, or its
+            weights change within an interval.
     """
     steps = steps_of(model, *inputs, depth=depth)
+    schedule = (depth_of(model) if depth is None else depth).schedule
+    if schedule.weights != "piecewise":
+        raise ValueError(f"the network has {schedule.weights} weights: layers are compared where they are constant")
     if any(step.h != 1.0 for step in steps):
         raise ValueError(f"the network's steps are of size {steps[0].h}: a layer as a whole is a step of size 1")
     fields = [WholeLayer(step.field, step.rule) for step in steps]  # type: ignore[arg-type]
@@ -72,12 +77,13 @@ def _sizes(x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens"
 def critical_steps(
     field: Field, x: Float[Tensor, "batch *shape"], *, iterations: int = 40, t: float = 0.0, seed: int = 0
 ) -> Float[Tensor, " batch"]:
-    """Return, for each sample, the largest step with which Euler's method is stable along a field made linear at ``x``.
+    """Return, for each sample, the step beyond which Euler's method lets the fastest decay of a field grow instead.
 
-    For an eigenvalue z of the Jacobian with negative real part it is -2 Re z / abs(z)^2, and the least of these counts;
-    directions that the field itself lets grow set no limit. The eigenvalues are those of Arnoldi's method (Arnoldi
-    1951, doi 10.1090/qam/42792) from a random start, of which the extreme ones, which set the limit, are right first,
-    and all are once ``iterations`` reaches the size of a state.
+    The field is made linear at ``x``. Of its Jacobian's eigenvalues the one with the least real part, z, decays
+    fastest, and a step h multiplies it by 1 + hz: the limit is -2 Re z / abs(z)^2. Slower eigenvalues near the
+    imaginary axis have smaller limits, since any step of Euler's lets an oscillation grow, but little grows there in a
+    step; they are not counted. The eigenvalue is that of Arnoldi's method (Arnoldi 1951, doi 10.1090/qam/42792) from
+    a random start, which finds extreme ones first, and is exact once ``iterations`` reaches the size of a state.
 
     Args:
         field: A field that treats the samples of a batch independently, such as a `WholeLayer`; smooth at ``x``.
@@ -87,7 +93,7 @@ def critical_steps(
         seed: Seed of the random start.
 
     Returns:
-        The critical steps; infinite where no eigenvalue has a negative real part.
+        The critical steps; infinite where nothing decays.
 
     Raises:
         ValueError: ``iterations`` is less than 1.
@@ -109,5 +115,6 @@ def critical_steps(
         if k + 1 < most:
             projected[:, k + 1, k] = torch.einsum("bs,bs->b", basis[:, k + 1], image)
     values = torch.linalg.eigvals(projected)
-    limits: Tensor = -2 * values.real / values.abs().square()
-    return limits.where(values.real < 0, torch.inf).amin(dim=1)
+    fastest = values.gather(1, values.real.argmin(dim=1, keepdim=True))[:, 0]
+    limits: Tensor = -2 * fastest.real / fastest.abs().square()
+    return limits.where(fastest.real < 0, torch.inf)

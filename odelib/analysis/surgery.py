@@ -62,6 +62,10 @@ class Surgery:
             raise ValueError(
                 f"the rule {self.rule!r} takes attention and MLP in turn: choose euler for layers together"
             )
+        if self.parallel and step_rule(self.rule).needs_terms:
+            raise ValueError(
+                f"the rule {self.rule!r} takes attention and MLP in turn, which parallel layers do not: choose euler"
+            )
 
     def changes(self) -> dict[str, Any]:
         """Return what differs from the default, as plain values ready for JSON."""
@@ -87,15 +91,13 @@ def operate(model: Model, surgery: Surgery) -> Model:
     block = depth_of(model)
     layers = _kept(_layers(block), surgery)
     rule = step_rule(surgery.rule)
-    drawn: dict[int, nn.Module] = {}
+    weight_sets: Sequence[nn.Module] = list(block.fields)
+    if surgery.random is not None:
+        generator = torch.Generator().manual_seed(surgery.random)
+        weight_sets = [_redrawn(field, generator) for field in weight_sets]
     cut: list[nn.Module] = []
     for i in layers:
-        field = block.fields[i // block.schedule.steps]
-        if surgery.random is not None:
-            seed = surgery.random + i // block.schedule.steps
-            if id(field) not in drawn:
-                drawn[id(field)] = _redrawn(field, seed)
-            field = drawn[id(field)]
+        field = weight_sets[i // block.schedule.steps]
         parallel = surgery.parallel == "all" or i in surgery.parallel
         cut.append(_layer(field, block.rule, rule, surgery.form if parallel else None))
     if surgery.together is not None:
@@ -106,7 +108,7 @@ def operate(model: Model, surgery: Surgery) -> Model:
 
 
 def permuted(model: Model, order: Sequence[int]) -> Model:
-    """Return the network with its weight sets in another order; steps, their size and their rule stay.
+    """Return the network with its weight sets in another order; all else of its depth stays.
 
     Args:
         model: A model of odelib.models with one depth, or such a depth.
@@ -118,7 +120,7 @@ def permuted(model: Model, order: Sequence[int]) -> Model:
     block = depth_of(model)
     if sorted(order) != list(range(len(block.fields))):
         raise ValueError(f"order is {list(order)}, expected the numbers 0 to {len(block.fields) - 1}, each once")
-    return with_depth(model, DepthBlock([block.fields[i] for i in order], block.rule, block.schedule))
+    return with_depth(model, with_parts(block, fields=nn.ModuleList(block.fields[i] for i in order)))
 
 
 def with_depth(model: Model, depth: DepthBlock) -> Model:
@@ -128,10 +130,12 @@ def with_depth(model: Model, depth: DepthBlock) -> Model:
         ValueError: The model has no depth, or several.
     """
     block = depth_of(model)
-    depth.train(block.training)
+    depth.training = block.training
     if model is block:
         return depth  # type: ignore[return-value]
-    name = next(name for name, part in model.named_children() if part is block)
+    name = next((name for name, part in model.named_children() if part is block), None)
+    if name is None:
+        raise ValueError(f"the depth of a {type(model).__name__} lies inside another part: give that part")
     return with_parts(model, **{name: depth})
 
 
@@ -152,6 +156,8 @@ def shares_weights(model: nn.Module) -> bool:
 def _layers(block: DepthBlock) -> list[int]:
     schedule = block.schedule
     plain = schedule.weights == "piecewise" and block.log_scale is None and block.steps is None
+    if type(block).forward is not DepthBlock.forward:
+        raise ValueError(f"a {type(block).__name__} takes its steps in a way of its own: operate on the network before")
     if not plain or schedule.step_size != 1.0:
         raise ValueError(
             f"this depth has {schedule.weights} weights and steps of size {schedule.step_size}: surgery is for layers "
@@ -188,8 +194,8 @@ def _layer(field: nn.Module, trained: StepRule, rule: StepRule, form: str | None
     return field if form is not None or rule.needs_terms else WholeLayer(field, trained)
 
 
-def _redrawn(field: nn.Module, seed: int) -> nn.Module:
-    other, generator = deepcopy(field), torch.Generator().manual_seed(seed)
+def _redrawn(field: nn.Module, generator: torch.Generator) -> nn.Module:
+    other = deepcopy(field)
     with torch.no_grad():
         for weight in other.parameters():
             drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float64)

@@ -7,6 +7,7 @@ pretrained ones are read from their tables, as ``odelib surgery`` keeps them.
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,8 @@ def points(rows: Sequence[Row], layers: Sequence[Mapping[str, float]]) -> list[P
     found = []
     for row in rows:
         done = row.surgery
-        if done.swap is not None and done == Surgery(swap=done.swap):
-            i, j = sorted(done.swap)
+        if done.swap is not None and done == Surgery(swap=done.swap) and done.swap[1] == done.swap[0] + 1:
+            i, j = done.swap
             size = layers[i]["[F, next F]"] / (layers[i]["update"] + layers[j]["update"])
             found.append(Point("swap", i, size, 1.0 - row.same))
         elif len(done.parallel) == 1 and done == Surgery(parallel=done.parallel):
@@ -101,8 +102,7 @@ def points_of(model: nn.Module, task: Task, items: int = 4) -> list[Point]:
     """
     inputs, layers = task.sample(items), count_layers(model)
     exact = inputs.double() if inputs.is_floating_point() else inputs
-    sizes = commuting(model.double(), exact)
-    model.float()
+    sizes = commuting(deepcopy(model).double(), exact)
     table = [
         {
             "update": float(sizes.update[i].mean()),
@@ -122,7 +122,7 @@ def rank_correlation(
     """Correlate the ranks of commutators and damages over all points of some networks.
 
     Args:
-        networks: By name, the points of each; at least one network with three points.
+        networks: By name, the points of each; three or more in all.
         resamples: How often networks, and then the points of each, are drawn anew, from a fixed seed.
         level: Of the interval, by percentiles.
 

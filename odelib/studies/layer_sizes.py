@@ -1,4 +1,4 @@
-"""What is measured layer by layer along a network's own states: commutators, growth, critical step, observed order."""
+"""What is measured layer by layer along a network's own states: commutators, growth, stability, observed order."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -48,7 +48,8 @@ class LayerSizes:
     def plain(self) -> dict[str, Any]:
         """Return the table, the orders and, by layer and token, the means over items, ready for JSON."""
         rows = [{name: value for name, value in row.items() if value == value} for row in self.table()]
-        tokens = {name: part.nan_to_num(0.0).mean(dim=1) for name, part in self.commuting._asdict().items()}
+        sizes = {name: part for name, part in self.commuting._asdict().items() if not part.isnan().any()}
+        tokens = {name: part.mean(dim=1) for name, part in sizes.items()}
         by_token = {name: [[round(v, 5) for v in row] for row in part.tolist()] for name, part in tokens.items()}
         return {"layers": rows, "orders": self.orders, "by token": by_token, "items": self.growth.shape[1]}
 
@@ -66,7 +67,7 @@ class LayerSizes:
                     "[F, next F]": float(sizes.layers[i].mean()) if inner else torch.nan,
                     "exchange": float(sizes.exchange[i].mean()) if inner else torch.nan,
                     "growth": float(self.growth[i].mean()),
-                    "critical step": float(self.critical[i].mean()),
+                    "step / critical": float((1.0 / self.critical[i]).mean()),
                 }
             )
         return rows
@@ -108,6 +109,6 @@ def _orders(model: nn.Module, tokens: Tensor, rules: Sequence[str], refine: tupl
     depth: Any = operate(depth_of(model), Surgery())
     found = {}
     for rule in rules:
-        errors = refinement_errors(depth, start, rule=rule, refine=refine, reference=("rk4", 2 * refine[1]))
+        errors = refinement_errors(depth, start, rule=rule, refine=refine, reference=("rk4", 4 * refine[1]))
         found[rule] = convergence_order([1 / times for times in refine], errors)
     return found

@@ -10,6 +10,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ from odelib.training import load_run
 from odelib.training.record import environment, source_commit
 
 MEASURED = "measured.json"
-REFINE = 4
-"""How many steps of RK4 are taken in place of each step of a network, to solve its equation accurately."""
+REFINE = (4, 8, 16, 32, 64)
+"""How many steps of RK4 are taken in place of each step of a network, until twice as many change next to nothing."""
+SETTLED = 0.005
+"""Next to nothing: the share of answers that change, and the difference of the losses in nats."""
 _ORDERS = 5
 
 
@@ -78,35 +81,35 @@ def open_run(folder: Path) -> tuple[nn.Module, Pictures, str]:
     return model, task, str(read_result(folder.parent)["provenance"]["commit"])
 
 
-def measure_own(model: nn.Module, task: Pictures, images: int = 16) -> dict[str, Any]:
+def measure_own(model: nn.Module, task: Pictures, images: int = 16, seed: int = 0) -> dict[str, Any]:
     """Measure one network.
 
     Args:
         model: A classifier with one depth.
         task: Its test images.
         images: Along the states of how many images stability is measured, in float64.
+        seed: Of the random orders of its layers.
 
     Returns:
-        Plain values: ``accuracy`` and ``loss`` as trained, ``accurate`` (the same when every step is divided and taken
-        with RK4), ``kept`` (the share of answers that stay), ``ratio`` (the median of step size to critical step) and
-        ``ratios`` by step; with distinct weights ``shuffled`` and ``neighbours``, the mean loss with all layers in a
-        random order and with two neighbours exchanged.
+        Plain values: ``accuracy`` and ``loss`` as trained, ``accurate`` (the same on the accurate solution of its
+        equation, with the steps of RK4 that this took in place of each and the share of answers that the last doubling
+        changed), ``kept`` (the share of answers that stay), ``ratio`` (the median of step size to critical step) and
+        ``ratios`` by step; with distinct weights ``shuffled`` and ``neighbours``, the mean loss over five random orders
+        of the layers, none of them their own, and over exchanges of two neighbours.
     """
     trained = task.read(model)
-    with swapped(model, "rk4", refine=REFINE):
-        fine = task.read(model)
+    fine, steps, unsettled = _solved(model, task)
     ratios = step_ratios(model, task.sample(images))
     found: dict[str, Any] = {
         **_means(trained),
-        "accurate": _means(fine),
+        "accurate": {**_means(fine), "steps": steps, "unsettled": unsettled},
         "kept": float((fine.answers == trained.answers).mean()),
-        "ratio": float(ratios.median()),
-        "ratios": [round(float(row.median()), 4) for row in ratios],
+        "ratio": float(ratios.quantile(0.5)),
+        "ratios": [round(float(row.quantile(0.5)), 4) for row in ratios],
     }
     layers = len(depth_of(model).fields)
     if layers > 1:
-        generator = torch.Generator().manual_seed(0)
-        orders = [torch.randperm(layers, generator=generator).tolist() for _ in range(_ORDERS)]
+        orders = _random_orders(layers, torch.Generator().manual_seed(seed))
         pairs = [[*range(i), i + 1, i, *range(i + 2, layers)] for i in range(layers - 1)]
         found["shuffled"] = _mean_loss(model, task, orders)
         found["neighbours"] = _mean_loss(model, task, pairs)
@@ -117,14 +120,42 @@ def step_ratios(model: nn.Module, images: Float[Tensor, "images *shape"]) -> Flo
     """Return the size of each step divided by the critical step of its field, along the network's own states.
 
     Greater than 1 where Euler's method with this step would let a small change of the state grow that decays along the
-    equation; 0 where none decays. A step of a rule other than Euler's counts as one Euler step of the whole layer.
+    equation; 0 where none decays. A step of size 1 of a rule other than Euler's counts as one of the whole layer.
+
+    Raises:
+        ValueError: The rule is not Euler's, and the steps are not of size 1.
     """
     euler, found = step_rule("euler"), []
-    for step in steps_of(model.double(), images.double()):
+    for step in steps_of(deepcopy(model).double(), images.double()):
+        if step.rule != euler and step.h != 1.0:
+            raise ValueError(f"a step of {step.rule} has size {step.h}: only one of size 1 is a layer as a whole")
         field = step.field if step.rule == euler else WholeLayer(step.field, step.rule)  # type: ignore[arg-type]
         found.append(step.h / critical_steps(field, step.before, t=step.t))
-    model.float()
     return torch.stack(found)
+
+
+def _solved(model: nn.Module, task: Pictures) -> tuple[Reading, int, float]:
+    """Solve a network's equation until twice as many steps change next to nothing, or there are the most of them."""
+    last, changed = None, 1.0
+    for refine in REFINE:
+        with swapped(model, "rk4", refine=refine):
+            fine = task.read(model)
+        if last is not None:
+            changed = float((fine.answers != last.answers).mean())
+            apart = abs(_means(fine)["loss"] - _means(last)["loss"])
+            if max(changed, apart) <= SETTLED:
+                break
+        last = fine
+    return fine, refine, changed
+
+
+def _random_orders(layers: int, generator: torch.Generator) -> list[list[int]]:
+    found: list[list[int]] = []
+    while len(found) < _ORDERS:
+        order = torch.randperm(layers, generator=generator).tolist()
+        if order != list(range(layers)):
+            found.append(order)
+    return found
 
 
 def _means(reading: Reading) -> dict[str, float]:
@@ -155,11 +186,12 @@ def measure_study(folder: Path, variants: Sequence[str] = ()) -> list[dict[str, 
             continue
         start = time.process_time()
         model, task, commit = open_run(where)
-        values = measure_own(model, task)
+        values = measure_own(model, task, seed=run.seed)
         known = {"train_loss": run.metrics["train_loss"], "trained at": commit, "training_seconds": run.seconds}
         seconds = round(time.process_time() - start, 1)
         found.append({"variant": run.variant, "seed": run.seed, **values, **known, "cpu_seconds": seconds})
-        print(f"{run.name}: ratio {values['ratio']:.3f}, kept {values['kept']:.3f}", flush=True)
+        steps = values["accurate"]["steps"]
+        print(f"{run.name}: ratio {values['ratio']:.3f}, kept {values['kept']:.3f}, {steps} steps", flush=True)
     if not found:
         raise TrainingError(f"no finished run of {folder} has its checkpoint: do the study there again")
     return found

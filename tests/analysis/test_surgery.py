@@ -127,6 +127,14 @@ def test_random_weights_have_the_size_of_the_trained_ones_and_follow_their_seed(
     assert not torch.equal(drawn, other.get_parameter(name))
     assert abs(float(drawn.std() / trained.std()) - 1) < 0.15
     assert not torch.equal(drawn, trained)
+    normal = [  # without mean and deviation, no draw of one seed comes again in another
+        [
+            (part - part.mean()) / part.std()
+            for part in (layer.field.get_parameter(name) for layer in network.depth.fields)
+        ]
+        for network in (operate(model, Surgery(random=seed)) for seed in (0, 1))
+    ]
+    assert not any(torch.allclose(one, other, atol=1e-3) for one in normal[0] for other in normal[1])
 
 
 def test_a_decoder_keeps_its_own_layers():

@@ -27,5 +27,6 @@ def test_layers_are_measured_along_the_states_of_texts_of_one_length():
     assert rows[0]["exchange"] == pytest.approx(0.0, abs=1e-10)  # the layers are one and the same
     assert "exchange" not in rows[1]
     assert (found.critical < 3).all()
+    assert rows[0]["step / critical"] == pytest.approx(float((1 / found.critical[0]).mean()))
     json.dumps(found.plain(), allow_nan=False)
     assert next(model.parameters()).dtype == torch.float32
