@@ -141,7 +141,6 @@ def test_a_kept_study_is_whole_and_is_the_one_that_can_be_rerun(name):
 
 WAITING = {
     *("cifar100-deit-ti", "cifar100-smoke"),  # for a GPU
-    "loops",  # under way
     *(f"{data}-rates" for data in ("photographs", "characters", "requests", "translation")),
 }
 
