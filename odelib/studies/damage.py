@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from odelib.analysis import Surgery, commuting, count_layers
@@ -129,17 +130,21 @@ def rank_correlation(
     Raises:
         ValueError: There are fewer than three points.
     """
-    arrays = [np.array([(p.commutator, p.damage) for p in each]) for each in networks.values() if each]
+    arrays = [np.array([(p.commutator, p.damage) for p in each], float) for each in networks.values() if each]
     if sum(map(len, arrays)) < 3:
         raise ValueError(f"{sum(map(len, arrays))} points came: a rank correlation takes three or more")
     rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(resamples):
-        chosen = [arrays[i] for i in rng.integers(len(arrays), size=len(arrays))]
-        drawn.append(_spearman(np.concatenate([each[rng.integers(len(each), size=len(each))] for each in chosen])))
-    low, high = np.nanquantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
-    own = {name: _spearman(np.array([(p.commutator, p.damage) for p in each])) for name, each in networks.items()}
-    return Correlation(_spearman(np.concatenate(arrays)), float(low), float(high), own)
+    sizes = [len(each) for each in arrays]
+    ends = np.cumsum(sizes)
+    counts = np.zeros((resamples, ends[-1]))  # how often each point is drawn
+    for row in counts:
+        for i in rng.integers(len(sizes), size=len(sizes)):
+            drawn = rng.integers(sizes[i], size=sizes[i])
+            row[ends[i] - sizes[i] : ends[i]] += np.bincount(drawn, minlength=sizes[i])
+    pooled = np.concatenate(arrays)
+    low, high = np.nanquantile(_spearman(pooled, counts), [0.5 - level / 2, 0.5 + level / 2])
+    own = {name: _spearman_of([(p.commutator, p.damage) for p in each]) for name, each in networks.items()}
+    return Correlation(_spearman_of(pooled), float(low), float(high), own)
 
 
 def said(correlation: Correlation) -> str:
@@ -151,15 +156,34 @@ def said(correlation: Correlation) -> str:
     return "does not predict" if correlation.high < 0.5 else "undecided"
 
 
-def _spearman(pairs: np.ndarray) -> float:
-    from scipy.stats import rankdata
+def _spearman_of(pairs: Sequence[tuple[float, float]] | np.ndarray) -> float:
+    array = np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
+    return float(_spearman(array, np.ones((1, len(array))))[0])
 
-    if len(pairs) < 3:
-        return float("nan")
-    one, other = rankdata(pairs[:, 0]), rankdata(pairs[:, 1])
-    one, other = one - one.mean(), other - other.mean()
-    size = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / size if size else float("nan")
+
+def _spearman(
+    pairs: Float[np.ndarray, "points 2"], counts: Float[np.ndarray, "samples points"]
+) -> Float[np.ndarray, " samples"]:
+    """Of samples that have each point so often; NaN for fewer than three points, or where one side is constant."""
+    total = counts.sum(axis=1, keepdims=True)
+    if not pairs.size:
+        return np.full(len(counts), np.nan)
+    one, other = (_ranks(values, counts) for values in pairs.T)
+    one, other = (ranks - (counts * ranks).sum(axis=1, keepdims=True) / total for ranks in (one, other))
+    size = np.sqrt((counts * one**2).sum(axis=1) * (counts * other**2).sum(axis=1))
+    fit = (size > 0) & (total[:, 0] >= 3)
+    found = np.full(len(counts), np.nan)
+    found[fit] = (counts * one * other).sum(axis=1)[fit] / size[fit]
+    return found
+
+
+def _ranks(
+    values: Float[np.ndarray, " points"], counts: Float[np.ndarray, "samples points"]
+) -> Float[np.ndarray, "samples points"]:
+    """The rank of each point in each sample; equal ones share the middle of theirs."""
+    distinct, place = np.unique(values, return_inverse=True)
+    of_each = counts @ np.eye(len(distinct))[place]
+    return (of_each.cumsum(axis=1) - of_each + (of_each + 1) / 2)[:, place]
 
 
 def read_points(folder: Path) -> dict[str, list[Point]]:
