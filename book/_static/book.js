@@ -13,9 +13,11 @@ MathJax.tex = { ...MathJax.tex, macros: { ...MathJax.tex?.macros, phonebreak: [n
 // there as it was written. Paper wants all at once.
 const isUnset = (formula) => !formula.querySelector("mjx-container");
 const unset = (within) => [...within.querySelectorAll(".math")].filter(isUnset);
+let setting = Promise.resolve(); // MathJax sets one list of formulas at a time
+const typeset = (formulas) => (setting = setting.then(() => MathJax.typesetPromise?.(formulas.filter(isUnset))));
 async function setFormulas(within = document) {
   await MathJax.startup.promise;
-  return MathJax.typesetPromise?.(unset(within));
+  return typeset(unset(within));
 }
 MathJax.startup = {
   ...MathJax.startup,
@@ -25,7 +27,7 @@ MathJax.startup = {
     const near = (entries) => {
       const come = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
       come.forEach((formula) => observer.unobserve(formula));
-      MathJax.typesetPromise(come.filter(isUnset));
+      typeset(come);
     };
     const observer = new IntersectionObserver(near, { rootMargin: "800px" });
     unset(document).forEach((formula) => observer.observe(formula));

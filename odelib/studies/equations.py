@@ -1,13 +1,10 @@
 """The questions of ``studies/PROTOCOL.md`` on networks of our own, decided from what was measured of each network."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from odelib.studies.statistics import CONFIDENCE, FEWEST, Difference, difference
+from odelib.studies.statistics import CONFIDENCE, Difference, difference, summary
 from odelib.studies.verdicts import ERROR, read_off
 
 POINTS = 0.02
@@ -100,14 +97,8 @@ def _more(runs: Runs, first: str, second: str, level: float) -> Answer:
 
 def _mean(values: Sequence[float], level: float) -> Difference:
     """The mean with Student's interval; without one (NaN) for fewer than five values, or equal ones."""
-    from scipy import stats
-
-    sample, count = np.asarray(values, dtype=np.float64), len(values)
-    mean, spread = float(sample.mean()), float(sample.std(ddof=1)) if count > 1 else 0.0
-    if count < FEWEST or not spread:
-        return Difference((count, count), mean, math.nan, math.nan, level)
-    half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * spread / math.sqrt(count)
-    return Difference((count, count), mean, mean - half, mean + half, level)
+    found = summary(values, level)
+    return Difference((found.count, found.count), found.mean, found.low, found.high, level)
 
 
 def _place(ratio: Difference) -> str:

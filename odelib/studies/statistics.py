@@ -22,16 +22,17 @@ class Summary:
     std: float
     """Standard deviation with n - 1; NaN for a single value."""
     low: float
-    """Lower end of the 95 % interval by Student's t; NaN for fewer than ``FEWEST`` values, and where all are equal."""
+    """Lower end of the interval by Student's t; NaN for fewer than ``FEWEST`` values, and where all are equal."""
     high: float
     """Upper end."""
 
 
-def summary(values: Sequence[float]) -> Summary:
-    """Mean, standard deviation and 95 % interval of a sample (Student 1908), exact for normal values.
+def summary(values: Sequence[float], level: float = CONFIDENCE) -> Summary:
+    """Mean, standard deviation and interval of a sample (Student 1908), exact for normal values.
 
     Args:
         values: One per seed, at least one.
+        level: Probability with which the interval is to hold the mean.
 
     Raises:
         ValueError: There is no value, or one that is not finite.
@@ -43,7 +44,7 @@ def summary(values: Sequence[float]) -> Summary:
         return Summary(count, mean, std, math.nan, math.nan)
     from scipy import stats
 
-    low, high = stats.t.interval(CONFIDENCE, count - 1, mean, std / math.sqrt(count))
+    low, high = stats.t.interval(level, count - 1, mean, std / math.sqrt(count))
     return Summary(count, mean, std, float(low), float(high))
 
 

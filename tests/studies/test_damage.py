@@ -42,7 +42,7 @@ def test_the_interval_draws_networks_first():
     unlike = rank_correlation({"a": rising, "b": falling}, resamples=200)
     assert (unlike.low, unlike.high) == (-1.0, 1.0)  # as often as one network is drawn twice
     assert unlike.own == {"a": 1.0, "b": -1.0}
-    (wide,) = (rank_correlation({"a": cloud([(1, 2), (2, 1), (3, 4), (4, 3), (5, 6)])}, resamples=200),)
+    wide = rank_correlation({"a": cloud([(1, 2), (2, 1), (3, 4), (4, 3), (5, 6)])}, resamples=200)
     assert wide.high - wide.low > 0.3  # the points within a network are drawn anew too
     with pytest.raises(ValueError, match="2 points came"):
         rank_correlation({"a": rising[:2]})
