@@ -86,6 +86,24 @@ def visit(page_name, browser, cdn, site):
     visit.context.close()
 
 
+def test_formulas_are_set_as_they_come_near_and_all_on_paper(browser, cdn, site):
+    page = Visit(browser, cdn, site, "book/08-splitting").page
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    written, first = page.locator("article .math"), page.locator("article .math:has(mjx-container)")
+    page.wait_for_function("document.querySelector('article .math mjx-container')")
+    few = first.count()
+    assert 0 < few < written.count() / 4
+    page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
+    page.wait_for_function(f"document.querySelectorAll('article .math:has(mjx-container)').length > {few}")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert first.count() == written.count()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.evaluate("setFormulas()")
+    assert page.locator("article mjx-container mjx-container").count() == 0  # none twice
+    page.context.close()
+
+
 def test_opens_without_errors(visit):
     assert visit.errors == []
     assert visit.foreign == []
