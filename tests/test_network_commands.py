@@ -89,6 +89,11 @@ def test_the_whole_table_is_kept_and_goes_on(network, capsys, tmp_path, monkeypa
     assert [json.loads(row)["title"] for row in again[1:]] == [json.loads(row)["title"] for row in rows[1:]]
     assert [json.loads(row)["values"] for row in again[1:]] == [json.loads(row)["values"] for row in rows[1:]]
     assert capsys.readouterr().out.count("same answers") == len(rows) - 4
+    assert main([*argv, "--json"]) == 0
+    assert capsys.readouterr().out == ""  # nothing is left to do, and a program reads rows alone
+    damaged = rows[1].replace('"accuracy": ', '"accuracy": 1', 1)
+    (tmp_path / "kept" / "rows.jsonl").write_text("\n".join([rows[0], damaged]) + "\n")
+    assert "of another network or other items (accuracy as trained is 1" in refused(argv, capsys)
     assert "items is 5 there and 6 here" in refused([*network, "--all", "--out", "kept"], capsys)
 
 
@@ -113,6 +118,8 @@ def test_bad_input_is_one_sentence(network, capsys, tmp_path):
         (["--data", "clinc"], "the data 'clinc' are neither of clinc150, reactions"),
     ):
         assert sentence in refused([*network, *options], capsys)
+    (tmp_path / "texts.txt").write_text("abc\nfedcba\n")
+    assert "the data has 2 items: from fewer than 5 there is no interval" in refused(network, capsys)
     (tmp_path / "texts.txt").write_text("How do I transfer money?\n" * 9)
     assert "is not in the vocabulary of the network" in refused(network, capsys)
     assert "is to be measured on is not known: name data" in refused(network[:2], capsys)

@@ -102,6 +102,10 @@ class SurgeryCommand(Command):
         surgeries = all_surgeries(layers, shared=shares_weights(network)) if given.all else _asked(given)
         task = open_task(given.network, network, folder, given.data, given.items, given.train)
 
+        if (found := len(task.places)) < FEWEST and given.layers is None:
+            raise ValueError(
+                f"the data has {found} items: from fewer than {FEWEST} there is no interval, so bring more"
+            )
         if given.layers is not None:
             return _layer_sizes(given, network, task)
         if not given.json:
@@ -123,7 +127,8 @@ class SurgeryCommand(Command):
             "layers": layers,
         }
         rows = keep_table(given.out, head, network, task, surgeries, say)
-        print(f"{len(rows)} rows are kept in {given.out}")
+        if not given.json:
+            print(f"{len(rows)} rows are kept in {given.out}")
         return 0
 
     def after_stop(self, given: argparse.Namespace, arguments: Sequence[str]) -> str:

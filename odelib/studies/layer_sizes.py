@@ -1,5 +1,6 @@
 """What is measured layer by layer along a network's own states: commutators, growth, stability, observed order."""
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -46,12 +47,16 @@ class LayerSizes:
     orders: dict[str, float]
 
     def plain(self) -> dict[str, Any]:
-        """Return the table, the orders and, by layer and token, the means over items, ready for JSON."""
+        """Return the table, the orders and, by layer and token, the means over items, ready for JSON.
+
+        What there is not is left out: the commutator of the last layer, the order of a rule without an error.
+        """
         rows = [{name: value for name, value in row.items() if value == value} for row in self.table()]
         sizes = {name: part for name, part in self.commuting._asdict().items() if not part.isnan().any()}
         tokens = {name: part.mean(dim=1) for name, part in sizes.items()}
         by_token = {name: [[round(v, 5) for v in row] for row in part.tolist()] for name, part in tokens.items()}
-        return {"layers": rows, "orders": self.orders, "by token": by_token, "items": self.growth.shape[1]}
+        orders = {rule: order for rule, order in self.orders.items() if math.isfinite(order)}
+        return {"layers": rows, "orders": orders, "by token": by_token, "items": self.growth.shape[1]}
 
     def table(self) -> list[dict[str, float]]:
         """Return a row of means over items and tokens for each layer; NaN where there is none."""

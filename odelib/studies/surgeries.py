@@ -23,6 +23,8 @@ from odelib.studies.statistics import CONFIDENCE, Difference, paired
 from odelib.training.record import environment, source_commit
 
 ROWS = "rows.jsonl"
+_SAME = 0.005
+"""Two machines' rounding turns fewer answers of one network than this share."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def keep_table(
         All rows of the file.
 
     Raises:
-        ValueError: The file is of another network, of other data or of another number of items.
+        ValueError: The file is of another network, of other data or of another number of items; or the network reads
+            otherwise there, as it was trained.
         TrainingError: A line of it is damaged.
     """
     path = folder / ROWS
@@ -167,11 +170,24 @@ def keep_table(
     done = {row.surgery for row in rows}
     left = [surgery for surgery in surgeries if surgery not in done]
     for row in measure(model, task, left) if left or not rows else ():
-        if row.surgery not in done:
+        if row.surgery in done:
+            _check_same_network(path, next(known for known in rows if known.surgery == row.surgery), row)
+        else:
             _append(path, plain(row))
             say(row)
             rows.append(row)
     return rows
+
+
+def _check_same_network(path: Path, kept: Row, row: Row) -> None:
+    """Refuse to go on with the rows of a network that has the same name, and other weights or other items."""
+    for name, value in row.values.items():
+        known = kept.values.get(name)
+        if known is None or abs(value - known) > _SAME:
+            raise ValueError(
+                f"{path} is of another network or other items ({name} as trained is {known} there and {value} here): "
+                "choose another folder"
+            )
 
 
 def read_table(folder: Path) -> tuple[dict[str, Any], list[Row]]:

@@ -1,13 +1,15 @@
 """What is measured layer by layer, on a network of which some is known."""
 
 import json
+import math
 
 import pytest
 import torch
 
+from odelib.analysis import Commuting
 from odelib.data import Vocabulary
 from odelib.models import Encoder, EncoderConfig
-from odelib.studies.layer_sizes import measure_layers
+from odelib.studies.layer_sizes import LayerSizes, measure_layers
 from odelib.studies.networks import HiddenTokens
 
 
@@ -30,3 +32,11 @@ def test_layers_are_measured_along_the_states_of_texts_of_one_length():
     assert rows[0]["step / critical"] == pytest.approx(float((1 / found.critical[0]).mean()))
     json.dumps(found.plain(), allow_nan=False)
     assert next(model.parameters()).dtype == torch.float32
+
+
+def test_an_order_that_no_error_shows_is_left_out():
+    sizes = torch.ones(1, 1, 1)
+    commuting = Commuting(*[sizes] * len(Commuting._fields))
+    found = LayerSizes(commuting, torch.ones(1, 1), torch.full((1, 1), torch.inf), {"euler": 1.0, "rk4": math.nan})
+    assert found.plain()["orders"] == {"euler": 1.0}
+    assert found.plain()["layers"][0]["step / critical"] == 0.0
