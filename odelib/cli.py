@@ -11,7 +11,7 @@ from odelib.commands.command import Command
 from odelib.commands.train import starting_point
 from odelib.data import DataError
 from odelib.errors import TrainingError
-from odelib.files import reason_of
+from odelib.files import said
 from odelib.training.processes import launched, leave, quiet_unless_first, speaks
 
 _DESCRIPTION = (
@@ -60,10 +60,7 @@ def _refuse(error: Exception) -> int:
     leave(error)
     if not speaks(error):
         return 0  # another of several processes says it, and its exit code is that of all
-    sentence = str(error)
-    if type(error) is OSError and error.filename:  # one that nothing has put into words
-        sentence = f"cannot use {error.filename} ({reason_of(error)})"
-    print(f"odelib: error: {sentence}", file=sys.stderr)
+    print(f"odelib: error: {said(error)}", file=sys.stderr)
     return 2
 
 

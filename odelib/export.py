@@ -1,16 +1,17 @@
 """A trained model for others: weights in safetensors, or the whole computation in ONNX or torch.export's format."""
 
 import hashlib
+import io
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from odelib.errors import TrainingError
-from odelib.files import reason_of, replacing, version_of, write_json
+from odelib.files import filling, naming, version_of, write_json, write_text
 from odelib.install import without
 from odelib.layers import DepthBlock
 from odelib.models import save_pretrained
@@ -22,7 +23,7 @@ from odelib.training.trained import DATA, Trained, load
 
 
 def export_run(folder: Path, to: str, out: Path) -> Path:
-    """Write the model of a run into a folder, with a model card beside it.
+    """Write the model of a run into a folder, with a model card beside it; all of it or, where it fails, nothing.
 
     Args:
         folder: The run folder.
@@ -36,20 +37,17 @@ def export_run(folder: Path, to: str, out: Path) -> Path:
         CheckpointError: The run has no checkpoint that can be used.
         ValueError: The format is unknown, a package for it is missing, or its model chooses its steps by the error,
             which no fixed computation can.
-        TrainingError: The exported model does not give the numbers of this one, or the disk is full.
+        TrainingError: torch cannot follow the computation, or the exported model does not give the numbers of this one.
+        OSError: The disk is full or the folder cannot be written.
     """
     write = FORMATS[choose(to, FORMATS, "format")]
     run = load(folder)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        path = write(run, out)
+    with filling(out) as partial:
+        path = write(run, partial)
         if run.data:
-            write_json(out / DATA, run.data)
-        with replacing(out / "README.md") as partial:
-            partial.write_text(model_card(run, path), encoding="utf-8")
-    except OSError as error:
-        raise TrainingError(f"cannot write into {out} ({reason_of(error)}): choose another folder (--out)") from error
-    return path
+            write_json(partial / DATA, run.data)
+        write_text(partial / "README.md", model_card(run, path))
+    return out / path.name
 
 
 def model_card(run: Trained, file: Path) -> str:
@@ -84,7 +82,7 @@ tags: [{_TAGS[kind]}]
 
 ## Use
 
-{_USES[file.suffix].format(kind=kind)}
+{_USES[file.suffix].format(kind=kind, takes=_inputs_in_words(run))}
 
 ## Limits
 
@@ -100,26 +98,30 @@ _TAGS = {
 }
 _USES = {
     ".safetensors": '```python\nfrom odelib import {kind}\n\nmodel = {kind}.from_pretrained(".")\n```',
-    ".onnx": '```python\nimport onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n```',
-    ".pt2": '```python\nimport torch\n\nmodel = torch.export.load("model.pt2").module()\n```',
+    ".onnx": '```python\nimport onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n```\n\n{takes}',
+    ".pt2": '```python\nimport torch\n\nmodel = torch.export.load("model.pt2").module()\n```\n\n{takes}',
 }
 
 
 def _safetensors(run: Trained, out: Path) -> Path:
     _, history = read_metrics(run.folder)
     best = chosen(run.config, history)
-    card = {"data": run.config.data, "test_accuracy": best.test_accuracy, "test_loss": best.test_loss}
+    card = {
+        "data": run.data.get("name", run.config.data),
+        "test_accuracy": best.test_accuracy,
+        "test_loss": best.test_loss,
+    }
     save_pretrained(run.model, out, card)
     return out / "model.safetensors"
 
 
 def _torch(run: Trained, out: Path) -> Path:
-    model, inputs, dynamic = _traceable(run)
-    program = torch.export.export(model, inputs, dynamic_shapes=dynamic, strict=False)
-    _check(model, inputs, program.module()(*inputs))
-    with replacing(out / "model.pt2") as partial:
-        torch.export.save(program, str(partial))
-    return out / "model.pt2"
+    buffer = io.BytesIO()  # torch's own writer of files ends the process where the disk is full
+    torch.export.save(_program(run), buffer)
+    path = out / "model.pt2"
+    with naming(path):
+        path.write_bytes(buffer.getbuffer())
+    return path
 
 
 def _onnx(run: Trained, out: Path) -> Path:
@@ -128,55 +130,97 @@ def _onnx(run: Trained, out: Path) -> Path:
         import onnxscript  # noqa: F401  torch.onnx needs it
     except ImportError as error:
         raise ValueError(without(error.name or "onnx", "export", "--to onnx")) from error
-    model, inputs, dynamic = _traceable(run)
-    names = ["inputs", "target", "mask"][: len(inputs)] if len(inputs) != 2 else ["inputs", "mask"]
-    with torch.no_grad():
-        program = torch.onnx.export(
-            model,
-            inputs,
-            input_names=names,
-            output_names=["logits"],
-            dynamic_shapes=dynamic,
-            dynamo=True,
-            verbose=False,
-        )
-    if program is None:
+    exported = torch.onnx.export(_program(run), input_names=list(_sizes(run)), output_names=["logits"], verbose=False)
+    if exported is None:
         raise TrainingError("torch.onnx gave no program: export to torch or safetensors instead")
-    with replacing(out / "model.onnx") as partial:
-        program.save(str(partial))
-        session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
+    path = out / "model.onnx"
+    with naming(path):
+        exported.save(str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def call(*inputs: Tensor) -> Tensor:
         given = {each.name: tensor.numpy() for each, tensor in zip(session.get_inputs(), inputs, strict=True)}
-        _check(model, inputs, torch.from_numpy(session.run(None, given)[0]))
-    return out / "model.onnx"
+        return torch.from_numpy(session.run(None, given)[0])
+
+    _check(run, call)
+    return path
 
 
 FORMATS: dict[str, Callable[[Trained, Path], Path]] = {"safetensors": _safetensors, "onnx": _onnx, "torch": _torch}
 """What a model can be exported to, by name."""
 
 
-def _traceable(run: Trained) -> tuple[nn.Module, tuple[Tensor, ...], Any]:
-    """The model, inputs to follow it with, and which of their sizes may differ."""
+_INPUTS: dict[str, dict[str, tuple[int, ...]]] = {
+    "ViT": {"inputs": (0,)},
+    "CausalLM": {"inputs": (0, 1)},
+    "TextClassifier": {"inputs": (0, 1), "mask": (0, 1)},
+    "EncoderDecoder": {"inputs": (0, 1), "target": (0, 2), "mask": (0, 1)},
+}
+"""What each kind of model takes, and how long its first axes are: the batch (0), the length (1), the target's (2)."""
+
+
+def _program(run: Trained) -> torch.export.ExportedProgram:
+    """The computation for any batch and, of texts, any length that the model has positions for."""
     if any(isinstance(part, DepthBlock) and part.steps is not None for part in run.model.modules()):
         raise ValueError(
             "the model chooses its steps by the error (tolerance), which no fixed computation can: export it to "
             "safetensors, or train it on steps of fixed size"
         )
+    longest = _longest(run)
+    dims = [
+        torch.export.Dim("batch", min=1),
+        *(torch.export.Dim(name, min=1, max=longest) for name in ("length", "target_length") if longest > 1),
+    ]
+    free = tuple({i: dims[axis] for i, axis in enumerate(axes) if axis < len(dims)} for axes in _sizes(run).values())
+    try:
+        program = torch.export.export(
+            deepcopy(run.model), _like(run, 2, min(5, longest), min(4, longest)), dynamic_shapes=free, strict=False
+        )
+    except Exception as error:  # of many kinds, whatever it is that torch cannot follow
+        reason = str(error).strip().partition("\n")[0]
+        raise TrainingError(
+            f"torch cannot follow this model for inputs of any size ({type(error).__name__}: {reason}): export it to "
+            "safetensors"
+        ) from error
+    _check(run, program.module())
+    return program
+
+
+def _sizes(run: Trained) -> dict[str, tuple[int, ...]]:
+    return _INPUTS[kind_of(run.config.model)]
+
+
+def _longest(run: Trained) -> int:
+    """The most tokens of a text; 1 for images, which have no length."""
+    return getattr(run.config.model, "max_tokens", 1)
+
+
+def _like(run: Trained, *sizes: int) -> tuple[Tensor, ...]:
+    """Inputs of the model: random, of which batch, length and length of the target are given."""
     config: Any = run.config.model
-    batch = torch.export.Dim("batch", min=1)
+    generator = torch.Generator().manual_seed(0)
     if kind_of(config) == "ViT":
-        size = config.image_size
-        return deepcopy(run.model), (torch.zeros(2, config.in_channels, size, size),), ({0: batch},)
-    tokens = torch.zeros(2, min(8, config.max_tokens), dtype=torch.int64)
-    if kind_of(config) == "CausalLM":
-        return deepcopy(run.model), (tokens,), ({0: batch},)
-    mask = torch.ones_like(tokens, dtype=torch.bool)
-    inputs = (tokens, mask) if kind_of(config) == "TextClassifier" else (tokens, tokens, mask)
-    return deepcopy(run.model), inputs, tuple({0: batch} for _ in inputs)
+        shape = (sizes[0], config.in_channels, config.image_size, config.image_size)
+        return (torch.randn(shape, generator=generator),)
+    shapes = {name: [sizes[axis] for axis in axes] for name, axes in _sizes(run).items()}
+    tokens = {name: torch.randint(config.vocab_size, shape, generator=generator) for name, shape in shapes.items()}
+    return tuple(each % 3 > 0 if name == "mask" else each for name, each in tokens.items())
 
 
-def _check(model: nn.Module, inputs: tuple[Tensor, ...], found: Tensor) -> None:
-    with torch.inference_mode():
-        wanted = model(*inputs)
-    apart = float((found.detach() - wanted).abs().max())
-    if not apart <= 1e-3 * max(float(wanted.abs().max()), 1.0):
-        raise TrainingError(f"the exported model is {apart:.2g} away from this one: export to safetensors instead")
+def _check(run: Trained, exported: Callable[..., Tensor]) -> None:
+    """Hold what was exported against the model, at the ends of the range of sizes."""
+    for batch, *lengths in ((1, 1, _longest(run)), (3, _longest(run), 1)):
+        inputs = _like(run, batch, *lengths)
+        with torch.inference_mode():
+            wanted = run.model(*inputs)
+        apart = float((exported(*inputs).detach() - wanted).abs().max())
+        if not apart <= 1e-3 * max(float(wanted.abs().max()), 1.0):
+            raise TrainingError(f"the exported model is {apart:.2g} away from this one: export to safetensors instead")
+
+
+def _inputs_in_words(run: Trained) -> str:
+    """How a model that was exported whole is called, for its card."""
+    names = " and ".join(f"`{name}`" for name in _sizes(run))
+    what = f"tokens (int64), of up to {_longest(run)} in a row" if "max_tokens" in vars(run.config.model) else "images"
+    mask = "; the mask (bool) is True where there is no padding" if "mask" in _sizes(run) else ""
+    return f"It takes {names}: {what}, as many at once as you like{mask}."

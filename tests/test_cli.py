@@ -223,6 +223,21 @@ def test_a_start_that_fails_leaves_no_folder(
         assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("options", [[], ["--tensorboard"]])
+def test_a_refused_start_leaves_an_empty_folder_empty(
+    here: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    (here / "run").mkdir()
+    sentence = refused(["train", *TINY, "--weights", "nowhere", "--out", "run", *options], capsys)
+    assert "has no weights" in sentence or "tensorboard" in sentence
+    assert list((here / "run").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_is_named_with_a_remedy(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = refused(["study", "nowhere.yaml"], capsys)
+    assert sentence == "cannot use nowhere.yaml (No such file or directory): check its name"
+
+
 def test_after_a_loss_that_is_not_finite_the_corrected_command_works(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

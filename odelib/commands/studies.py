@@ -81,6 +81,7 @@ class Report(Command):
         add = parser.add_argument
         add("folder", type=Path, help="folder that `odelib study` or `odelib train` left, or that `--keep` made")
         add("--out", type=Path, help="where to write (default: the folder `report` in it)")
+        add("--data", help="of one run: where its data are now, if they were your own and have moved")
         add(
             "--keep",
             type=Path,
@@ -93,13 +94,15 @@ class Report(Command):
         from odelib.studies.run_report import write_run_report
         from odelib.studies.runs import keep_runs
 
+        if given.data is not None and not (given.folder / METRICS).is_file():
+            raise ValueError(f"--data is for the report of one run, and {given.folder} is none: leave --data out")
         if given.keep is not None:
             if given.out is not None:
                 raise ValueError("--out is for a report and --keep writes none: give one of them")
             count = keep_runs(given.folder, given.keep)
             print(f"{count} runs are kept in {given.keep}; the report: odelib report {shlex.quote(str(given.keep))}")
         elif (given.folder / METRICS).is_file():
-            print(f"the report is {write_run_report(given.folder, given.out)}")
+            print(f"the report is {write_run_report(given.folder, given.out, data=given.data)}")
         else:
             path = write_report(given.folder, given.out)
             print(f"the report is {path}; beside it are table.csv, LaTeX tables and the figures")

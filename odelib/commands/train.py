@@ -11,8 +11,9 @@ from odelib.commands.arguments import kind_of, said
 from odelib.commands.command import Command
 from odelib.data.load import is_own
 from odelib.errors import TrainingError
-from odelib.training import YamlFile, check_options, load_checkpoint, merge, preset, train
+from odelib.training import TrainConfig, YamlFile, check_options, load_checkpoint, merge, preset, train
 from odelib.training.folder import CONFIG
+from odelib.training.prepare import where_data_are
 from odelib.training.processes import launched
 
 
@@ -86,7 +87,7 @@ class Train(Command):
             const="",
             metavar="FOLDER",
             help="go on from the last checkpoint of the run in FOLDER, with its options, or without FOLDER of the one "
-            "in --out; a larger --epochs goes on beyond its end",
+            "in --out; a larger --epochs goes on beyond its end, and --data says where your own data are now",
         )
         add("--tensorboard", action="store_true", help="write the epochs for TensorBoard too, into the run folder")
 
@@ -99,6 +100,9 @@ class Train(Command):
     def options(self, given: argparse.Namespace) -> dict[str, Any]:
         """All options of the run, checked."""
         base = layers(argparse.Namespace(**{"resume": "", **vars(given)}))
+        if given.resume:
+            own = str(base.get("data", TrainConfig.data))
+            base["data"] = where_data_are(own, getattr(given, "data", None), Path(given.resume))
         kind = kind_of(merge(base, {"data": given.data} if "data" in given else {}))
         return check_options(merge(base, said(given, kind)))
 

@@ -2,16 +2,17 @@
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
 
 from odelib.commands.command import Command, whole
-from odelib.data import DATA_SETS
-from odelib.data.load import is_own
+from odelib.data.pictures import PictureError, listed
 from odelib.export import FORMATS, export_run
 from odelib.names import choose
 from odelib.training import Runtime, load, measure
 from odelib.training.evaluate import mean_nfe, rule_of, swap
-from odelib.training.prepare import prepare
+from odelib.training.prepare import prepare, where_data_are
 
 
 class Evaluate(Command):
@@ -43,16 +44,7 @@ class Evaluate(Command):
         run = load(given.folder)
         swap(run.model, given.step_rule, refine=given.refine, tolerance=given.tolerance)
         runtime = Runtime.choose(given.device, run.config.precision)
-        data = given.data or run.config.data
-        if data not in DATA_SETS and not is_own(data):
-            raise ValueError(
-                f"the data {data!r} of the run in {given.folder} are not here: say where they are (--data), or, if "
-                "they were given in Python, measure there by odelib.training.evaluate"
-            )
-        if data not in DATA_SETS and run.config.data in DATA_SETS:
-            raise ValueError(
-                f"the run in {given.folder} learned from {run.config.data}, not from {data}: leave --data out"
-            )
+        data = where_data_are(run.config.data, given.data, given.folder)
         prepared = prepare({**run.config.to_dict(), "init": None, "data": data}, runtime, known=run.data)
         model = run.model.to(runtime.device)
         with mean_nfe(model) as nfe:
@@ -67,7 +59,10 @@ class Evaluate(Command):
 
 
 class Predict(Command):
-    """Let a trained model answer: pictures or folders of such, or texts in quotation marks."""
+    """Let a trained model answer: pictures or folders of such, or texts in quotation marks.
+
+    A model of texts refuses what is a file or a folder here: give a file's text as "$(cat FILE)".
+    """
 
     name = "predict"
 
@@ -76,6 +71,7 @@ class Predict(Command):
         add = parser.add_argument
         add("folder", type=Path, help="run folder that `odelib train` left")
         add("inputs", nargs="+", help="pictures, folders of pictures, or texts")
+        add("--skip-bad", action="store_true", help="leave out pictures that cannot be read; else they are refused")
         add("--json", action="store_true", help="one JSON object per input and line, with all probabilities")
         add("--top", type=whole, default=5, help="how many classes to print (default: 5)")
         add("--length", type=whole, default=200, help="most characters to continue a text by (default: 200)")
@@ -87,7 +83,18 @@ class Predict(Command):
         """Predict."""
         run = load(given.folder)
         run.model.to(Runtime.choose(given.device).device)
-        answers = run.predict(given.inputs, length=given.length, temperature=given.temperature, seed=given.seed)
+        # The shell gives words alone: one that is a path here is meant as one.
+        inputs = [Path(each) if os.path.exists(each) else each for each in given.inputs]
+        skipped: list[PictureError] = []
+        answers = run.predict(
+            inputs,
+            length=given.length,
+            temperature=given.temperature,
+            seed=given.seed,
+            skipped=skipped if given.skip_bad else None,
+        )
+        if skipped:
+            print(f"odelib: left out, since they cannot be read: {listed(skipped)}", file=sys.stderr)
         for found in answers:
             if given.json:
                 print(json.dumps(vars(found), ensure_ascii=False))
@@ -100,7 +107,11 @@ class Predict(Command):
 
 
 class Export(Command):
-    """Write a trained model for others to use: its weights, or the whole computation, with a model card."""
+    """Write a trained model for others to use: its weights, or the whole computation, with a model card.
+
+    The whole computation (onnx, torch) takes any number of images or texts at once, and texts of any length up to the
+    model's longest; a model that chooses its steps by the error has none, and is exported as weights (safetensors).
+    """
 
     name = "export"
 

@@ -7,7 +7,9 @@ machine, and a new item moves no other one.
 
 import csv
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -15,7 +17,7 @@ from typing import TypeVar
 import torch
 
 from odelib.data.images import channel_statistics
-from odelib.data.pictures import ENDINGS, measure_picture, read_picture
+from odelib.data.pictures import ENDINGS, PictureError, listed, measure_picture, read_picture, refusal
 from odelib.data.sets import DataError, ImageData
 from odelib.data.text import CharacterData, IntentData, split_characters
 from odelib.data.tokens import Characters
@@ -36,20 +38,25 @@ def load_folder(folder: Path, resolution: int | None = None, *, skip_bad: bool =
         skip_bad: Leave out files that cannot be read; else they are refused.
 
     Raises:
-        DataError: There is no picture, fewer than two classes, a class with too few pictures, or a file that cannot be
-            read; the sentence names it.
+        DataError: There is no picture, a folder without any, fewer than two classes, a class with too few pictures, or
+            a file that cannot be read; the sentence names it.
     """
     files = _labelled(folder)
     found, bad = {}, []
     for path in sorted({path for split in files.values() for path, _ in split}):
         try:
             found[path] = measure_picture(path)
-        except DataError as error:
-            bad.append((path, error))
+        except PictureError as error:
+            bad.append(error)
     if bad and not skip_bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise DataError(f"{bad[0][1]}{more}: replace what is damaged, or leave it out (--skip-bad)")
+        raise refusal(bad)
     kept = {split: [item for item in items if item[0] in found] for split, items in files.items()}
+    for split, items in files.items():
+        for label in sorted({label for _, label in items} - {label for _, label in kept[split]}):
+            raise DataError(
+                f"no picture of the class {label!r} in the {split} split of {folder} can be read: replace them, or "
+                "remove the class"
+            )
     classes, splits = _split(kept, folder, lambda path: str(path.relative_to(folder)), "pictures")
     channels = 1 if all(grey for _, grey in found.values()) else 3
     size = resolution or max(min(int(median(side for side, _ in found.values())), _LARGEST) // 4 * 4, 8)
@@ -61,7 +68,7 @@ def load_folder(folder: Path, resolution: int | None = None, *, skip_bad: bool =
         for split, items in splits.items()
     }
     mean, std = channel_statistics(images["train"])
-    skipped = f", {len(bad)} files that cannot be read left out" if bad else ""
+    skipped = f"; left out, since they cannot be read: {listed(bad, folder)}" if bad else ""
     return ImageData(
         name=folder.resolve().name,
         train_images=images["train"],
@@ -71,7 +78,7 @@ def load_folder(folder: Path, resolution: int | None = None, *, skip_bad: bool =
         classes=tuple(classes),
         mean=mean,
         std=tuple(max(each, 1e-3) for each in std),
-        note=f"your own pictures at {size} x {size} pixels{skipped}",
+        note=f"own pictures at {size} x {size} pixels{skipped}",
         validation_images=images["validation"],
         validation_labels=labels["validation"],
     )
@@ -81,21 +88,10 @@ def load_table(path: Path) -> IntentData:
     """Load texts with labels from a CSV file with columns ``text`` and ``label``; others are left aside.
 
     Raises:
-        DataError: The file cannot be read, lacks a column or a value, or has a label with too few texts.
+        DataError: The file cannot be read, has a quotation mark that is not closed, lacks a column or a value, or has a
+            label with too few texts.
     """
-    text = _read(path)
-    rows = csv.DictReader(text.splitlines(keepends=True))
-    missing = [name for name in ("text", "label") if name not in (rows.fieldnames or ())]
-    if missing:
-        columns = ", ".join(map(str, rows.fieldnames or ())) or "none"
-        raise DataError(
-            f"{path} has no column {missing[0]!r} (its columns: {columns}): name two of them text and label"
-        )
-    items = []
-    for row in rows:
-        if not (row["text"] or "").strip() or not (row["label"] or "").strip():
-            raise DataError(f"{path}, line {rows.line_num}: text or label is empty: fill it in, or remove the row")
-        items.append((row["text"].strip(), row["label"].strip()))
+    items = _rows(path)
     classes, splits = _split({"train": items}, path, str, "texts")
     texts = {split: tuple(text for text, _ in rows) for split, rows in splits.items()}
     labels = {
@@ -112,7 +108,34 @@ def load_table(path: Path) -> IntentData:
         test_labels=labels["test"],
         classes=tuple(classes),
         out_of_scope=(),
+        note="own texts with labels",
     )
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    # A file and not splitlines, which would cut at the other line ends of Unicode; strict, since a quotation mark that
+    # is not closed would make one text of all rows that follow.
+    rows, last = csv.DictReader(io.StringIO(_read(path)), strict=True), 0
+    items = []
+    try:
+        missing = [name for name in ("text", "label") if name not in (rows.fieldnames or ())]
+        if missing:
+            columns = ", ".join(map(str, rows.fieldnames or ())) or "none"
+            raise DataError(
+                f"{path} has no column {missing[0]!r} (its columns: {columns}): name two of them text and label"
+            )
+        last = rows.line_num
+        for row in rows:
+            last = rows.line_num
+            if not (row["text"] or "").strip() or not (row["label"] or "").strip():
+                raise DataError(f"{path}, line {last}: text or label is empty: fill it in, or remove the row")
+            items.append((row["text"].strip(), row["label"].strip()))
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, the row that begins on line {last + 1} cannot be read ({error}): close the quotation mark there, "
+            "or write each one within a text twice"
+        ) from error
+    return items
 
 
 def load_text(path: Path) -> CharacterData:
@@ -124,7 +147,7 @@ def load_text(path: Path) -> CharacterData:
     text = _read(path)
     if len(text) < 3:
         raise DataError(f"{path} has {len(text)} characters: give a longer text")
-    return split_characters(path.stem, text, Characters.of(text))
+    return replace(split_characters(path.stem, text, Characters.of(text)), note="own text")
 
 
 def _read(path: Path) -> str:
@@ -140,15 +163,19 @@ def _labelled(folder: Path) -> dict[str, list[tuple[Path, str]]]:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: check its name")
     splits = {_SPLITS[each.name.lower()]: each for each in _folders(folder) if each.name.lower() in _SPLITS}
+    places = splits if "train" in splits else {"train": folder}
     files = {
         split: [(path, each.name) for each in _folders(where) for path in _pictures(each)]
-        for split, where in (splits if "train" in splits else {"train": folder}).items()
+        for split, where in places.items()
     }
     if not files["train"]:
         raise DataError(
             f"{folder} has no pictures in folders of classes: put those of each class into a folder with its name, "
             f"such as {folder}/cat/1.png"
         )
+    for each in (each for where in places.values() for each in _folders(where)):
+        if not _pictures(each):
+            raise DataError(f"the folder {each} has no pictures: put those of its class there, or remove it")
     return files
 
 
@@ -156,7 +183,7 @@ def _folders(folder: Path) -> Iterable[Path]:
     return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
 
 
-def _pictures(folder: Path) -> Iterable[Path]:
+def _pictures(folder: Path) -> list[Path]:
     return sorted(each for each in folder.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
 
 

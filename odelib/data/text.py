@@ -56,6 +56,7 @@ class CharacterData:
         train: The first nine tenths, int64, shape (train,).
         validation: The next twentieth, int64, shape (validation,).
         test: The rest, int64, shape (test,).
+        note: Empty for an official set; otherwise in what way this is not one.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CharacterData:
     train: Int64[Tensor, " train"]
     validation: Int64[Tensor, " validation"]
     test: Int64[Tensor, " test"]
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,7 @@ class IntentData:
         test_labels: As ``train_labels``, shape (test,).
         classes: Names of the classes, in alphabetical order.
         out_of_scope: Further texts of the test split, which belong to none of the classes.
+        note: Empty for an official set; otherwise in what way this is not one.
     """
 
     name: str
@@ -90,6 +93,7 @@ class IntentData:
     test_labels: Int64[Tensor, " test"]
     classes: tuple[str, ...]
     out_of_scope: tuple[str, ...]
+    note: str = ""
 
 
 def load_tiny_shakespeare(root: str | os.PathLike[str] | None = None, download: bool = True) -> CharacterData:

@@ -77,7 +77,7 @@ class MultiHeadAttention(nn.Module):
     def mix(self, qkv: Float[Tensor, "batch tokens three_dim"]) -> Float[Tensor, "batch tokens dim"]:
         """Return the heads side by side, from queries, keys and values side by side: all but the projections."""
         context = self.context
-        read: Tensor | bool = self.causal and qkv.shape[1] > 1
+        read: Tensor | bool = self.causal
         parted = qkv.view(*qkv.shape[:2], 3, self.num_heads, -1)
         q, k, v = parted.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch, heads, tokens, dim / heads)
         if self.q_norm is not None and self.k_norm is not None:
@@ -140,13 +140,16 @@ def keys_to_read(q: Tensor, k: Tensor, mask: Tensor | None, causal: bool) -> Ten
         ValueError: The mask is not of the shape (batch, keys).
     """
     queries, keys = q.shape[2], k.shape[2]
-    if mask is not None and mask.shape != (len(k), keys):
+    wanted = (k.shape[0], keys)  # not len(k), which is a plain number and would fix the batch of an exported model
+    if mask is not None and mask.shape != wanted:
         raise ValueError(
-            f"the mask has shape {tuple(mask.shape)} where {(len(k), keys)} was expected: "
+            f"the mask has shape {tuple(mask.shape)} where {wanted} was expected: "
             "give it a row per sequence and a column per token"
         )
-    if mask is None and (not causal or queries in (1, keys)):
-        return causal and queries > 1
+    if mask is None and (not causal or queries == keys):
+        return causal
+    if mask is None and queries == 1:
+        return False
     allowed = torch.ones((), dtype=torch.bool, device=k.device) if mask is None else mask[:, None, None]
     if causal and queries > 1:
         allowed = allowed & torch.ones(queries, keys, dtype=torch.bool, device=k.device).tril(keys - queries)

@@ -98,7 +98,7 @@ class PatchEmbedding(nn.Module):
             )
         x = self.patch(images).flatten(2).transpose(1, 2)  # (batch, patches, dim)
         if self.class_token is not None:
-            x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], dim=1)
         return x + self.position  # type: ignore[no-any-return]
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from odelib.errors import TrainingError
+from odelib.files import copy
 from odelib.install import without
+from odelib.studies.checks import check_here
 from odelib.studies.job import STUDY, Outcome, attempts, check_same_job, is_done, work
 from odelib.studies.protocol import PROTOCOL
 from odelib.studies.study import Job
@@ -44,21 +45,23 @@ def run_study(
         How each run ended, in the order of ``Study.jobs``.
 
     Raises:
-        ValueError: The file has a mistake, or the folder has a run with other options than the file.
+        ValueError: The file has a mistake, the folder has a run with other options than the file, or data or weights
+            of a run are not here.
         TrainingError: The folder cannot be written, or another process runs a study in it.
     """
     study = read_study(file)
     with claimed(folder, resume=True), hold_folder(folder):
         for job in study.jobs:
             check_same_job(job, folder / job.name)
-        if file.resolve() != (folder / STUDY).resolve():
-            shutil.copyfile(file, folder / STUDY)
-            if study.protocol is not None:
-                shutil.copyfile(file.with_name(PROTOCOL), folder / PROTOCOL)
         done = {job.name: Outcome(job.name, True) for job in study.jobs if is_done(job, folder / job.name)}
+        left = [job for job in study.jobs if job.name not in done]
+        check_here(left, folder)
+        if file.resolve() != (folder / STUDY).resolve():
+            copy(file, folder / STUDY)
+            if study.protocol is not None:
+                copy(file.with_name(PROTOCOL), folder / PROTOCOL)
         if done:
             say(f"{len(done)} of {len(study.jobs)} runs are done already")
-        left = [job for job in study.jobs if job.name not in done]
         before = {job.name: attempts(folder / job.name) for job in left}
         round_ = _Round(folder, threads, say, len(study.jobs), done)
         idle = 0
@@ -77,8 +80,14 @@ def run_study(
 
 
 def waiting(file: Path, folder: Path) -> list[Job]:
-    """The runs of a study that are not done yet."""
-    return [job for job in read_study(file).jobs if not is_done(job, folder / job.name)]
+    """The runs of a study that are not done yet.
+
+    Raises:
+        ValueError: The file has a mistake, or data or weights of a run are not here.
+    """
+    left = [job for job in read_study(file).jobs if not is_done(job, folder / job.name)]
+    check_here(left, folder)
+    return left
 
 
 class _Round:

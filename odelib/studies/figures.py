@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from odelib.files import replacing
 from odelib.studies.runs import Run
 from odelib.studies.study import METRICS
 from odelib.studies.tables import UNITS, Row
@@ -133,5 +134,5 @@ def write(figure: Any, path: Path) -> None:
     """Write a figure as SVG, the same bytes for the same figure."""
     import matplotlib as mpl
 
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "odelib"}):
-        figure.savefig(path, metadata={"Date": None})
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "odelib"}), replacing(path) as partial:
+        figure.savefig(partial, format="svg", metadata={"Date": None})

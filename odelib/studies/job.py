@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from odelib.errors import TrainingError
-from odelib.files import replacing, write_json
+from odelib.files import naming, replacing, said, write_json
 from odelib.studies.study import Job
 from odelib.training.checkpoint import CHECKPOINT, flat
 from odelib.training.evaluate import mean_nfe, measure, measure_items, swap
@@ -25,7 +25,7 @@ from odelib.training.run import Result, train
 JOB, RESULT, FAILURE, ATTEMPTS = "job.json", "result.json", "failure.json", "attempts.jsonl"
 ITEMS = "items.npz"
 """What the trained model made of each test item, by name: loss, hits, places, and the counts of a BLEU."""
-STUDY = "study.yaml"
+STUDY, REPORT = "study.yaml", "report"
 
 # Torch's random state is one per process, so two runs in threads of one process would draw from each other.
 _one_at_a_time = threading.Lock()
@@ -60,11 +60,12 @@ def work(job: Job, study: str, threads: int) -> Outcome:
             if not is_done(job, folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / JOB, asdict(job))
-                with open(folder / ATTEMPTS, "a", encoding="utf-8") as attempts:
+                path = folder / ATTEMPTS
+                with naming(path), open(path, "a", encoding="utf-8") as attempts:
                     attempts.write(json.dumps(environment()) + "\n")
                 _run(job, folder)
         except Exception as error:
-            message = str(error) or type(error).__name__
+            message = said(error)
             _note_failure(folder, message)
             return Outcome(job.name, False, message)
         return Outcome(job.name, True)
@@ -106,6 +107,11 @@ def attempts(folder: Path) -> int:
     return path.read_text(encoding="utf-8").count("\n") if path.is_file() else 0
 
 
+def run_folder(folder: Path) -> Path:
+    """The training's own folder in that of a run, which has other files."""
+    return folder / "run"
+
+
 def read_result(folder: Path) -> dict[str, Any]:
     """What a finished run left.
 
@@ -122,7 +128,7 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 
 def _run(job: Job, folder: Path) -> None:
-    run = folder / "run"  # of its own, since the folder around it has other files
+    run = run_folder(folder)
     before = time.process_time()
     result = train(job.options, run, resume=(run / CHECKPOINT).is_file(), progress=False)
     head, _ = read_metrics(run)

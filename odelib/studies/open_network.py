@@ -77,7 +77,7 @@ def _shakespeare(data: CharacterData) -> list[str]:
 
 def _lines(path: str) -> tuple[str, ...]:
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")  # splitlines also cuts at Unicode's other line ends
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"the data {path!r} are neither of {', '.join(_DATA)} nor a file of texts ({error}): name one of them"

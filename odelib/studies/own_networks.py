@@ -27,7 +27,7 @@ from odelib.errors import TrainingError
 from odelib.files import write_json
 from odelib.layers import WholeLayer
 from odelib.solvers import step_rule
-from odelib.studies.job import read_result
+from odelib.studies.job import read_result, run_folder
 from odelib.studies.networks import Reading, Task
 from odelib.studies.runs import open_study
 from odelib.training import load_run
@@ -181,7 +181,7 @@ def measure_study(folder: Path, variants: Sequence[str] = ()) -> list[dict[str, 
     for run in runs:
         if variants and run.variant not in variants:
             continue
-        where = folder / run.name / "run"
+        where = run_folder(folder / run.name)
         if not (where / "checkpoint.pt").is_file():
             continue
         start = time.process_time()

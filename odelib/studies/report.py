@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from odelib.data.baseline import TF_IDF
+from odelib.files import filling, write_text
 from odelib.studies.figures import gains, learning_curves, scatter
 from odelib.studies.items import over_items, second_sentence
-from odelib.studies.job import Outcome
+from odelib.studies.job import REPORT, Outcome
 from odelib.studies.runs import Run, open_study
 from odelib.studies.study import Study
 from odelib.studies.tables import (
@@ -50,23 +51,23 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     Raises:
         TrainingError: The folder is not that of a study, or no run is done yet, or a result is damaged.
         ValueError: Its study file has a mistake.
+        OSError: The report cannot be written; nothing of it is left.
     """
     study, runs, others = open_study(folder)
-    out = out or folder / "report"
-    out.mkdir(parents=True, exist_ok=True)
     rows = rows_of(study, runs)
-    (out / "table.csv").write_text(comma_separated(rows), encoding="utf-8")
     verdicts = decide(comparisons_of(study, runs), study.protocol.questions if study.protocol else None)
     parts = [f"# {study.title}", _state(runs, others), _claims(study, verdicts, runs, folder)]
-    parts += [
-        _setting(name, study, runs, rows, verdicts, out)
-        for name in study.settings
-        if any(r.setting == name for r in rows)
-    ]
-    parts += ["## How to read the numbers", _METHOD, "## How they came about", _provenance(runs)]
-    path = out / "report.md"
-    path.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
-    return path
+    out = out or folder / REPORT
+    with filling(out) as partial:
+        write_text(partial / "table.csv", comma_separated(rows))
+        parts += [
+            _setting(name, study, runs, rows, verdicts, partial)
+            for name in study.settings
+            if any(r.setting == name for r in rows)
+        ]
+        parts += ["## How to read the numbers", _METHOD, "## How they came about", _provenance(runs)]
+        write_text(partial / "report.md", "\n\n".join(part for part in parts if part) + "\n")
+    return out / "report.md"
 
 
 def comparisons_of(study: Study, runs: Sequence[Run]) -> list[Comparison]:
@@ -117,7 +118,7 @@ def _setting(
     table = [row for row in rows if row.setting == name]
     metric = study.settings[name].metric
     lines = [cells(row) for row in table]
-    (out / f"table-{name}.tex").write_text(latex(HEADS, lines), encoding="utf-8")
+    write_text(out / f"table-{name}.tex", latex(HEADS, lines))
     against = f"; the baseline is `{study.baseline}`" if study.baseline else ""
     parts = [f"## {name}: {UNITS[metric][0]}{against}", markdown(HEADS, lines)]
     simple = {run.metrics[TF_IDF] for run in own if TF_IDF in run.metrics}

@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from odelib.data import is_own
-from odelib.data.sets import DATA_SETS
-from odelib.files import replacing
+from odelib.data import DataError
+from odelib.files import filling, write_text
 from odelib.studies.figures import axes, write
 from odelib.studies.tables import markdown
-from odelib.training.prepare import prepare
+from odelib.training.prepare import prepare, where_data_are
 from odelib.training.record import EpochMetrics, read_metrics
 from odelib.training.run import chosen
 from odelib.training.runtime import Runtime
@@ -28,26 +27,43 @@ _CURVES = {
 }
 
 
-def write_run_report(folder: Path, out: Path | None = None, device: str = "auto") -> Path:
-    """Write ``report.md`` and figures of one run.
+def write_run_report(folder: Path, out: Path | None = None, device: str = "auto", data: str | None = None) -> Path:
+    """Write ``report.md`` and figures of one run; without its data the report says why it has no confusion matrix.
 
     Args:
         folder: A run folder, of a run that may still go on.
         out: Where to write; None: the folder ``report`` in it.
-        device: Where to measure the confusion of a classifier, where its data are here.
+        device: Where to measure the confusion of a classifier.
+        data: Where the data of the run are now, if they were your own and have moved; None: where they were.
 
     Returns:
         The Markdown file.
 
     Raises:
         TrainingError: The folder has no checkpoint or no metrics that can be used.
+        ValueError: ``data`` are not those of the run.
+        DataError: ``data`` cannot be read.
+        OSError: The report cannot be written; nothing of it is left.
     """
     run = load(folder)
     head, history = read_metrics(folder)
+    counts, missing = _counted(run, data, Runtime.choose(device, run.config.precision))
     out = out or folder / "report"
-    out.mkdir(parents=True, exist_ok=True)
-    data = run.data.get("name", run.config.data)
-    parts = [f"# {data}, step rule {run.config.model.step_rule}, seed {run.config.seed}"]
+    with filling(out) as partial:
+        parts = _accuracy(run, history, partial)
+        if counts is not None or missing:
+            shown = missing if counts is None else _drawn(counts, run, partial)
+            parts += ["## Which classes are taken for which", *shown]
+        parts += ["## How it came about", _provenance(head, history)]
+        write_text(partial / "report.md", "\n\n".join(parts) + "\n")
+    return out / "report.md"
+
+
+def _accuracy(run: Trained, history: tuple[EpochMetrics, ...], out: Path) -> list[str]:
+    """What the run has come to, in words and curves."""
+    parts = [
+        f"# {run.data.get('name', run.config.data)}, step rule {run.config.model.step_rule}, seed {run.config.seed}"
+    ]
     if history:
         best = chosen(run.config, history)
         parts += [
@@ -58,18 +74,16 @@ def write_run_report(folder: Path, out: Path | None = None, device: str = "auto"
         ]
     else:
         parts.append("No epoch is done yet.")
-    parts += _confusion(run, out, Runtime.choose(device, run.config.precision))
+    return parts
+
+
+def _provenance(head: dict[str, Any], history: Sequence[EpochMetrics]) -> str:
     cost, versions = head["cost"], ", ".join(f"{name} {value}" for name, value in head["versions"].items())
-    parts += [
-        "## How it came about",
+    return (
         f"{cost['parameters']:,} parameters, {cost['nfe']:g} field evaluations and {cost['flops'] / 1e6:.3g} MFLOPs of "
         f"a forward pass; {sum(epoch.seconds for epoch in history) / 60:.1f} minutes on {head['device_name']} "
-        f"({head['device']}, {head['precision']}, {head['threads']} threads); {versions}; commit {head['commit']}.",
-    ]
-    path = out / "report.md"
-    with replacing(path) as partial:
-        partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return path
+        f"({head['device']}, {head['precision']}, {head['threads']} threads); {versions}; commit {head['commit']}."
+    )
 
 
 def _curves(history: Sequence[EpochMetrics], out: Path) -> dict[str, str]:
@@ -86,14 +100,24 @@ def _curves(history: Sequence[EpochMetrics], out: Path) -> dict[str, str]:
     return texts
 
 
-def _confusion(run: Trained, out: Path, runtime: Runtime) -> list[str]:
-    """The confusion matrix as a figure and its largest entries as a table; nothing where it cannot be measured."""
-    if run.config.data not in DATA_SETS and not is_own(run.config.data):
-        return []
-    if not run.classes:
-        return []
-    prepared = prepare({**run.config.to_dict(), "init": None}, runtime, known=run.data)
-    counts = confusion(run.model.to(runtime.device), prepared.task, len(run.classes), runtime)
+def _counted(
+    run: Trained, data: str | None, runtime: Runtime
+) -> tuple[Int64[Tensor, "classes classes"] | None, list[str]]:
+    """The confusion of a classifier; None where its data are not where they were, and the sentence about that."""
+    try:
+        if not run.classes:
+            return None, []
+        now = where_data_are(run.config.data, data, run.folder)
+        prepared = prepare({**run.config.to_dict(), "init": None, "data": now}, runtime, known=run.data)
+    except (ValueError, DataError) as error:
+        if data is not None:  # named for this report, so it is to be corrected and not to be gone without
+            raise
+        return None, [f"This was not measured: {error}."]
+    return confusion(run.model.to(runtime.device), prepared.task, len(run.classes), runtime), []
+
+
+def _drawn(counts: Int64[Tensor, "classes classes"], run: Trained, out: Path) -> list[str]:
+    """The confusion matrix as a figure, and its largest entries as a table."""
     figure, ax = axes("predicted class", "true class", width=5.6 if len(run.classes) <= 20 else 8.0)
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     ax.imshow(shares.numpy(), cmap="Blues", vmin=0.0, vmax=1.0)
@@ -112,7 +136,6 @@ def _confusion(run: Trained, out: Path, runtime: Runtime) -> list[str]:
     ]
     text = "Share of the test items of each true class (rows) that each class was predicted for (columns)."
     return [
-        "## Which classes are taken for which",
         f"![{text}](confusion.svg)\n\n{text}",
         *([markdown(("is", "taken for", "times"), rows)] if rows else ["No test item is taken for another class."]),
     ]

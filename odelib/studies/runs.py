@@ -1,7 +1,6 @@
 """The finished runs of a study: read from its folder, or from the short form of it that is worth keeping."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 
 from odelib.analysis.cost import Cost
 from odelib.errors import TrainingError
-from odelib.files import replacing
-from odelib.studies.job import FAILURE, ITEMS, STUDY, Outcome, is_done, read_result
+from odelib.files import copy, filling, replacing, write_text
+from odelib.studies.job import FAILURE, ITEMS, STUDY, Outcome, is_done, read_result, run_folder
 from odelib.studies.protocol import PROTOCOL, RUNS
 from odelib.studies.study import Job, Study
 from odelib.studies.study_file import read_study
@@ -112,23 +111,22 @@ def keep_runs(folder: Path, out: Path) -> int:
     Raises:
         ValueError: ``out`` is ``folder``, where the short form would hide the runs that are still to come.
         TrainingError: ``folder`` is not that of a study, or has no finished run, or a result is damaged.
+        OSError: The files cannot be written; none of them is left.
     """
     if out.resolve() == folder.resolve():
         raise ValueError(f"the study in {folder} cannot be kept in its own folder: give another one")
     _, runs, _ = open_study(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (STUDY, PROTOCOL):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
-    text = "".join(json.dumps(asdict(run), allow_nan=False) + "\n" for run in runs)
-    with replacing(out / RUNS) as partial:
-        partial.write_text(text, encoding="utf-8")
     items = {
         f"{run.name}/{name}": _smallest(values) for run in runs for name, values in read_items(folder, run).items()
     }
-    if items:
-        with replacing(out / ITEMS) as partial, open(partial, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **items)
+    with filling(out) as kept:
+        for name in (STUDY, PROTOCOL):
+            if (folder / name).is_file():
+                copy(folder / name, kept / name)
+        write_text(kept / RUNS, "".join(json.dumps(asdict(run), allow_nan=False) + "\n" for run in runs))
+        if items:
+            with replacing(kept / ITEMS) as partial, open(partial, "wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **items)
     return len(runs)
 
 
@@ -156,7 +154,7 @@ def _smallest(values: np.ndarray) -> np.ndarray:
 
 def _read_run(job: Job, where: Path) -> Run:
     setting, variant, _ = job.name.split("/")
-    _, history = read_metrics(where / "run")
+    _, history = read_metrics(run_folder(where))
     return _run({**read_result(where), "setting": setting, "variant": variant, "seed": job.options["seed"]}, history)
 
 

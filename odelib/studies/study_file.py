@@ -25,7 +25,8 @@ either by variant; a variant that it does not name is not run there. ``swaps`` n
 trained model with: ``step_rule``, ``refine``, ``tolerance``. ``protocol`` names a family of questions (see
 ``odelib.studies.protocol``).
 
-A file is checked whole when it is read: names, types, claims, swaps, data, and that each run is one that can be.
+A file is checked whole when it is read: names, types, claims, swaps, and that each run is one that can be. What has to
+be on this machine, your own data and weights to begin from, is looked for before the first run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,9 +34,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from odelib.data import DATA_SETS, IMAGE_SETS, is_own
 from odelib.names import choose
 from odelib.solvers import step_rule
+from odelib.studies.checks import check_name, check_runs, check_setting, sizes_of
 from odelib.studies.protocol import read_protocol
 from odelib.studies.study import EQUAL, METRICS, Claim, Setting, Study
 from odelib.training.config import TrainConfig
@@ -61,7 +62,8 @@ def read_study(path: str | Path) -> Study:
     settings = {name: _setting(file, name, variants) for name in _mapping(file, "settings")}
     for name in settings:
         with file.place("settings", name):
-            _check_name(name, "setting")
+            check_name(name, "setting")
+            check_setting(name, settings)
     with file.place("settings"):
         if not settings or not variants:
             raise ValueError("a study needs at least one entry under settings and one under grid or variants")
@@ -75,53 +77,8 @@ def read_study(path: str | Path) -> Study:
     title = str(values.get("title", Path(path).stem))
     base = None if baseline is None else str(baseline)
     study = Study(title, settings, variants, claims, base, _swaps(file), read_protocol(file, claims, settings))
-    _check_runs(study, Path(path))
+    check_runs(study, Path(path))
     return study
-
-
-def _check_name(name: str, what: str) -> None:
-    """Refuse a name that is no plain name of a folder, on any system."""
-    if not name.strip() or name != name.strip() or len(name) > 100 or name.startswith("."):
-        raise ValueError(f"the {what} is named {name!r}: give it a name of 1 to 100 characters that begins with no dot")
-    strange = next((sign for sign in name if sign in '/\\:*?"<>|' or not sign.isprintable()), None)
-    if strange is not None:
-        raise ValueError(f"the {what} {name!r} has a {strange!r} in its name, which is a folder's too: leave it out")
-
-
-def _check_runs(study: Study, path: Path) -> None:
-    """Refuse what would fail once it is run, as far as that can be known before."""
-    for where, setting in study.settings.items():
-        for variant, seeds in setting.seeds.items():
-            if not seeds:
-                continue
-            options = merge(setting.options, study.variants[variant], {"seed": seeds[0]})
-            try:
-                checked = check_options(options)
-                config = TrainConfig.from_dict(checked, _sizes(checked))
-                if config.data not in DATA_SETS and is_own(config.data) and not Path(config.data).exists():
-                    raise ValueError(f"there is no {config.data}: check the path of the data")
-                images = config.data in IMAGE_SETS
-                if setting.metric.startswith("validation") and images and not config.validation:
-                    raise ValueError(
-                        f"the metric is {setting.metric}, but no training image is kept for validation: say which "
-                        "share, as in `validation: 0.2`"
-                    )
-                if setting.metric == "bleu" and config.data != "multi30k":
-                    raise ValueError(
-                        f"the metric is bleu, but {config.data} has no translations: choose another metric"
-                    )
-            except ValueError as error:
-                raise ValueError(f"{path}: {where}/{variant}: {error}") from error
-
-
-def _sizes(options: Mapping[str, Any]) -> dict[str, int]:
-    """What the data ask of the model, where that is known without loading them."""
-    data = str(options.get("data", TrainConfig.data))
-    if data in DATA_SETS:
-        return dict(DATA_SETS[data].model_sizes)
-    if not is_own(data):
-        choose(data, DATA_SETS, "data set")
-    return {}
 
 
 def _mapping(file: YamlFile, *at: str) -> dict[str, Any]:
@@ -154,7 +111,7 @@ def _variants(file: YamlFile) -> dict[str, dict[str, Any]]:
         for name in _mapping(file, *at):
             _mapping(file, *at, name)  # refuses what is none
             with file.place(*at, name):
-                _check_name(name, "variant")
+                check_name(name, "variant")
     factors = [_mapping(file, *at) for at in _places(file) if at[0] == "grid"]
     named = [
         ("-".join(name for name, _ in chosen), merge(*(options or {} for _, options in chosen)))
@@ -189,7 +146,7 @@ def _setting(file: YamlFile, name: str, variants: Mapping[str, Any]) -> Setting:
             choose(key, ("options", "seeds", "metric"), "entry of a setting")
     options = check_options(_mapping(file, *at, "options"), lambda *key: file.place(*at, "options", *key))
     with file.place(*at, "options", "data"):
-        _sizes(options)
+        sizes_of(options)
     with file.place(*at, "metric"):
         metric = choose(str(entry.get("metric", "test_accuracy")), METRICS, "metric")
     return Setting(options, _all_seeds(file, at, entry.get("seeds", 5), variants), metric)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from odelib.data import DATA_SETS
 from odelib.errors import CheckpointError
 from odelib.files import reason_of, replacing
 from odelib.training.config import TrainConfig
@@ -99,11 +100,17 @@ def load_checkpoint(folder: Path, name: str = CHECKPOINT) -> Checkpoint:
 _DAMAGED = "{} is corrupt or cut short: restore it from a copy, or train anew in another folder"
 
 
-def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) -> None:
+def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path, *, moved: bool = False) -> None:
     """Refuse to go on with another configuration than the one that the checkpoint was written with.
 
     More epochs are no other configuration once those of the checkpoint are done: the run goes on, and its learning
     rate from there on is that of the longer run.
+
+    Args:
+        checkpoint: The checkpoint.
+        config: What the run is to go on with.
+        folder: The run folder, for the sentence.
+        moved: Whether the data are known to be those of the run: then your own may lie elsewhere than they did.
 
     Raises:
         CheckpointError: They differ; the sentence names the first fields that do, with both values.
@@ -116,7 +123,8 @@ def check_same_run(checkpoint: Checkpoint, config: TrainConfig, folder: Path) ->
             "use the version that wrote it, or train in another folder"
         ) from error
     longer = asked["epochs"] > stored["epochs"] <= checkpoint.epoch
-    free = (*_FREE, "epochs") if longer else _FREE
+    elsewhere = moved and DATA_SETS.keys().isdisjoint({stored["data"], asked["data"]})
+    free = (*_FREE, *["epochs"] * longer, *["data"] * elsewhere)
     names = [name for name in {**stored, **asked} if name not in free and stored.get(name) != asked.get(name)]
     if names:
         shown = ", ".join(f"{name} is {stored.get(name)!r} there and {asked.get(name)!r} here" for name in names[:3])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,16 +11,17 @@ from typing import Any
 
 from odelib.analysis.cost import Cost
 from odelib.errors import CheckpointError, TrainingError
-from odelib.files import reason_of, write_json
+from odelib.files import naming, said, write_json
 from odelib.training.checkpoint import BEST, CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
 from odelib.training.config import TrainConfig
-from odelib.training.progress import Board, open_board
+from odelib.training.progress import BOARD, Board, open_board
 from odelib.training.record import METRICS, EpochMetrics, MetricsFile, epoch_record, header
 from odelib.training.runtime import Runtime
 
 CONFIG, DATA = "config.json", "data.json"
 _LOCK, _HOLDER = ".lock", ".holder"
-_FIRST_FILES = {CONFIG, DATA, METRICS, CHECKPOINT, CHECKPOINT + ".partial", _LOCK, _HOLDER}
+FIRST_FILES = {CONFIG, DATA, METRICS, CHECKPOINT, CHECKPOINT + ".partial", BOARD, _LOCK, _HOLDER}
+"""What a run writes before its first step is kept."""
 
 
 @contextmanager
@@ -49,17 +51,18 @@ def claimed(folder: Path, *, resume: bool = False) -> Iterator[None]:
             ) from error
         yield
     finally:
-        if made and folder.is_dir() and not (folder / CHECKPOINT).exists():
-            for name in _FIRST_FILES & {path.name for path in folder.iterdir()}:
-                (folder / name).unlink()
         for each in made:
             if each.is_dir() and not any(each.iterdir()):
                 each.rmdir()
 
 
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def _is_new(folder: Path) -> bool:
     """Whether nothing is lost by starting in the folder: it is empty, or a run ended before its first step was kept."""
-    if {path.name for path in folder.iterdir()} - _FIRST_FILES:
+    if _names(folder) - FIRST_FILES:
         return False
     metrics = folder / METRICS
     if metrics.is_file() and metrics.read_bytes().count(b"\n") > 1:
@@ -88,7 +91,8 @@ def hold_folder(folder: Path) -> Iterator[None]:
             f"{folder} is being written by {who}: wait for it or stop it, or choose another folder"
         ) from error
     try:
-        holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        with naming(holder):
+            holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -121,7 +125,7 @@ class Journal:
                 try:
                     write_json(self._folder / name, values)
                 except OSError as error:
-                    raise TrainingError(f"cannot write {self._folder / name} ({reason_of(error)})") from error
+                    raise TrainingError(said(error)) from error
         self.save(checkpoint, self._metrics.append(header(config, runtime, cost)))
 
     def add(self, done: EpochMetrics, checkpoint: Checkpoint | None, *, best: bool = False) -> None:
@@ -143,10 +147,20 @@ class Journal:
 def open_journal(folder: Path, stored: Checkpoint | None, *, tensorboard: bool) -> Iterator[Journal]:
     """The journal of a run that begins, or goes on from a checkpoint; what was written after that is cut off.
 
+    Where the block raises before the first checkpoint, what it wrote is gone again. The folder is held meanwhile, so
+    that nothing of another process is removed.
+
     Raises:
         ValueError: TensorBoard is wanted and not installed.
         TrainingError: Metrics that the checkpoint knows of are lost.
     """
     size, step = (0, 0) if stored is None else (stored.metrics_bytes, stored.step)
-    with MetricsFile(folder / METRICS, size=size) as metrics, open_board(folder, step, wanted=tensorboard) as board:
-        yield Journal(folder, metrics, board)
+    before = _names(folder)
+    try:
+        with MetricsFile(folder / METRICS, size=size) as metrics, open_board(folder, step, wanted=tensorboard) as board:
+            yield Journal(folder, metrics, board)
+    finally:
+        if not (folder / CHECKPOINT).exists():
+            for name in (FIRST_FILES & _names(folder)) - before:
+                path = folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

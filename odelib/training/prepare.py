@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from odelib.data import Data, ImageData, checksum, load_data, processor_of
+from odelib.data import DATA_SETS, Data, ImageData, checksum, is_own, load_data, processor_of
 from odelib.data.baseline import TF_IDF, check_baseline, tf_idf_accuracy
 from odelib.data.load import with_validation
 from odelib.data.processors import CharacterProcessor, ImageProcessor, TextProcessor, TranslationProcessor, to_dict
@@ -50,6 +51,9 @@ def prepare(
     if data is None:
         how = {key: options[key] for key in ("resolution", "skip_bad") if key in options}
         data = load_data(name, validation=validation, **how)
+        if is_own(name):  # not resolved, since what a link is named tells what it is
+            name = Path(name).expanduser().absolute().as_posix()
+            options = {**options, "data": name}  # so that the run goes on from wherever it is resumed
     else:
         name = data.name
         options = {**options, "data": name}
@@ -59,7 +63,7 @@ def prepare(
     kept = {
         "name": data.name,
         "checksum": checksum(data),
-        "note": getattr(data, "note", "") or "official set",
+        "note": getattr(data, "note", "") or ("official set" if data.name in DATA_SETS else "own data"),
         "processor": to_dict(processor),
     }
     if known:
@@ -76,6 +80,33 @@ def prepare(
             "(--validation 0.1)"
         )
     return Prepared(config, task, kept)
+
+
+def where_data_are(data: str, given: str | None, folder: Path) -> str:
+    """Where the data of a run are now.
+
+    Args:
+        data: What the run learned from, as its configuration says.
+        given: Where the user says that they are; None: where they were.
+        folder: The run folder, for the sentence.
+
+    Returns:
+        A name in ``DATA_SETS`` or a path.
+
+    Raises:
+        ValueError: They are not there, or a path is given for a named set.
+    """
+    found = given or data
+    if found in DATA_SETS:
+        return found
+    if data in DATA_SETS:
+        raise ValueError(f"the run in {folder} learned from {data}, not from {found}: leave --data out")
+    if not is_own(found) or not Path(found).expanduser().exists():
+        raise ValueError(
+            f"the data {found!r} of the run in {folder} are not here: say where they are (--data), or, if they were "
+            "given in Python, do there what you want to do"
+        )
+    return found
 
 
 def check_same_data(found: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -122,7 +122,8 @@ def train(
         return fit_task(
             prepared.config,
             prepared.task,
-            lambda: begin_from(build_model(prepared.config.model), prepared.config.init),
+            # A run that goes on has its weights in the checkpoint, and those that it began from may be gone.
+            lambda: begin_from(build_model(prepared.config.model), None if resume else prepared.config.init),
             folder,
             runtime=runtime,
             resume=resume,
@@ -168,17 +169,18 @@ def fit_task(
                 held.enter_context(hold_folder(folder))
                 if resume:
                     stored = load_checkpoint(folder)
-                    check_same_run(stored, config, folder)
+                    same = data is not None and read_data(folder).get("checksum") == data["checksum"]
+                    check_same_run(stored, config, folder, moved=same)
                 journal = held.enter_context(open_journal(folder, stored, tensorboard=tensorboard))
             trainer = Trainer(config, task, build, runtime)
-            if processes.main and (stored is None or stored.config["epochs"] < config.epochs):
+            if processes.main and begins(stored, config):
                 cost = cost_of(trainer.model, *next(iter(task.epoch(0))).inputs)
         stored = processes.broadcast(stored)
         restore(trainer, stored)
         shown = progress and processes.main
         nfe = cast(float, trainer.model.nfe)
         bar = held.enter_context(Progress(config, nfe, task.count, trainer.epoch, unit=task.unit, shown=shown))
-        if stored is None or stored.config["epochs"] < config.epochs:
+        if begins(stored, config):
             state = snapshot(trainer)
             with processes.raise_in_all():
                 if journal is not None and cost is not None:
@@ -201,6 +203,11 @@ def fit_task(
             history = read_metrics(folder)[1] if processes.main else ()
         history = processes.broadcast(history)
         return Result(trained(trainer, folder), history, folder, config, task, runtime)
+
+
+def begins(stored: Checkpoint | None, config: TrainConfig) -> bool:
+    """Whether the folder is to be told of the configuration: it is new, longer than before, or its data have moved."""
+    return stored is None or stored.config["epochs"] < config.epochs or stored.config["data"] != config.data
 
 
 class _Clock:

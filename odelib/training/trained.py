@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from odelib.data import END, PAD, START, DataError
 from odelib.data.load import load_data
+from odelib.data.pictures import ENDINGS, PictureError, listed, refusal
 from odelib.data.processors import (
     CharacterProcessor,
     ImageProcessor,
@@ -65,32 +66,36 @@ class Trained:
         return tuple(getattr(self.processor, "classes", ()))
 
     def predict(
-        self, inputs: str | Path | Sequence[str | Path], *, length: int = 200, temperature: float = 0.0, seed: int = 0
+        self,
+        inputs: str | Path | Sequence[str | Path],
+        *,
+        length: int = 200,
+        temperature: float = 0.0,
+        seed: int = 0,
+        skipped: list[PictureError] | None = None,
     ) -> list[Prediction]:
         """Answer raw inputs.
 
         Args:
-            inputs: Paths of pictures or of folders of such, for a model of images; texts, for one of texts.
+            inputs: Paths of pictures or of folders of such, for a model of images; for one of texts, texts, each a str.
             length: Most characters to continue a text by.
             temperature: Of the continuation: 0 takes the most probable character each time.
             seed: Of the continuation's draws.
+            skipped: Gets the error of each picture that cannot be read, and it is left out; None: it is refused.
 
         Returns:
             One prediction per picture or text, in their order.
 
         Raises:
             ValueError: An input is of the wrong kind, or longer than the model's positions.
-            DataError: A picture cannot be read.
+            DataError: A picture cannot be read, or none can.
         """
         given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
         if not given:
             raise ValueError("there is no input: give a picture, a folder or a text")
         if isinstance(self.processor, ImageProcessor):
-            return self._pictures(given, self.processor)
-        texts = [str(each) for each in given]
-        for text in texts:
-            if not text.strip():
-                raise ValueError("a text is empty: write some words")
+            return self._pictures(given, self.processor, skipped)
+        texts = [_text(each) for each in given]
         if isinstance(self.processor, CharacterProcessor):
             return [self._continued(text, self.processor, length, temperature, seed) for text in texts]
         limit = int(cast(Any, self.config.model).max_tokens)
@@ -111,14 +116,30 @@ class Trained:
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    def _pictures(self, given: Sequence[str | Path], processor: ImageProcessor) -> list[Prediction]:
+    def _pictures(
+        self, given: Sequence[str | Path], processor: ImageProcessor, skipped: list[PictureError] | None
+    ) -> list[Prediction]:
         paths = [path for each in given for path in _picture_files(Path(each))]
-        found = []
+        found: list[Prediction] = []
+        bad: list[PictureError] = []
         for start in range(0, len(paths), 256):
-            part = paths[start : start + 256]
-            images = processor.encode(torch.stack([processor.read(path) for path in part]).to(self.device))
+            images = []
+            for path in paths[start : start + 256]:
+                try:
+                    images.append((str(path), processor.read(path)))
+                except PictureError as error:
+                    bad.append(error)
+            if not images or (bad and skipped is None):  # all that are bad are named, but none is answered any more
+                continue
+            names, pixels = zip(*images, strict=True)
             with torch.inference_mode():
-                found += self._classified([str(path) for path in part], self.model(images))
+                found += self._classified(names, self.model(processor.encode(torch.stack(pixels).to(self.device))))
+        if bad and skipped is None:
+            raise refusal(bad)
+        if not found:
+            raise DataError(f"there is no picture that can be read, but {listed(bad)}: give others")
+        if skipped is not None:
+            skipped += bad
         return found
 
     def _classified(self, names: Sequence[str], logits: Tensor) -> list[Prediction]:
@@ -145,9 +166,18 @@ class Trained:
         return Prediction(text, processor.vocabulary.decode(written[0].cpu()), {})
 
 
-def _picture_files(path: Path) -> list[Path]:
-    from odelib.data.pictures import ENDINGS
+def _text(given: str | Path) -> str:
+    if isinstance(given, Path):
+        raise ValueError(
+            f"{str(given)!r} is a {'folder' if given.is_dir() else 'file'}, and this model reads texts: give the text "
+            f'itself, that of a file by "$(cat FILE)", or, if {str(given)!r} is the text, put a space behind it'
+        )
+    if not given.strip():
+        raise ValueError("a text is empty: write some words")
+    return given
 
+
+def _picture_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -179,8 +209,9 @@ def load_run(folder: str | Path) -> tuple[TrainConfig, nn.Module]:
         CheckpointError: The folder has no checkpoint, or one that cannot be used.
     """
     folder = Path(folder)
-    checkpoint = load_checkpoint(folder, BEST if (folder / BEST).is_file() else "checkpoint.pt")
-    config = TrainConfig.from_dict(checkpoint.config)
+    last = load_checkpoint(folder)
+    checkpoint = load_checkpoint(folder, BEST) if (folder / BEST).is_file() else last
+    config = TrainConfig.from_dict(last.config)  # of the best epoch it may be older: shorter, or before the data moved
     with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be replaced
         model = build_model(config.model)
     model.load_state_dict(checkpoint.model if checkpoint.average is None else averaged(checkpoint.average))

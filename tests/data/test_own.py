@@ -1,5 +1,6 @@
 """Your own data: every item in one split, alike on every machine, and one sentence for what cannot be used."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from odelib.data import DataError, ImageData, checksum, is_own, load_data, load_folder, load_table, load_text
 from odelib.data.own import held_out
-from odelib.data.pictures import read_picture
+from odelib.data.pictures import PictureError, read_picture
 
 
 def paint(path: Path, colour: tuple[int, int, int] | int, size: tuple[int, int] = (40, 30)) -> Path:
@@ -80,14 +81,17 @@ def test_grey_pictures_have_one_channel_and_a_long_side_is_cut(tmp_path: Path) -
             lambda pets: [path.unlink() for path in (pets / "cat").glob("*") if path.stem != "0"],
             r"the class 'cat' in .*pets has 1 picture: give at least 3",
         ),
-        (
-            lambda pets: [path.unlink() for path in (pets / "cat").glob("*")],
-            r"pets has 1 class\(es\): give at least two",
-        ),
-        (lambda pets: (pets / "cat/3.png").write_bytes(b"no picture"), r"cat/3.png cannot be read .*--skip-bad"),
+        (lambda pets: (pets / "cat").rename(pets.parent / "cat"), r"pets has 1 class\(es\): give at least two"),
+        (lambda pets: (pets / "bird").mkdir(), r"the folder .*pets/bird has no pictures: put those of its class there"),
+        (lambda pets: paint(pets / "test/cat/x.png", 9) and paint(pets / "train/cat/x.png", 9)
+            and (pets / "test/dog").mkdir(), r"the folder .*pets/test/dog has no pictures"),
+        (lambda pets: (pets / "cat/3.png").write_bytes(b"no picture"),
+            r"1 picture cannot be read: .*/cat/3.png \(it is damaged or no picture\); .*--skip-bad"),
+        (lambda pets: [path.write_bytes(b"no picture") for path in (pets / "cat").glob("*")],
+            r"12 pictures cannot be read: (.*/cat/\d+.png \([^)]*\),? ){5}and 7 more; replace"),
         (lambda pets: pets.rename(pets.with_name("gone")), r"there is no folder"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_used_is_named(pets: Path, spoil: object, sentence: str) -> None:
     spoil(pets)
     with pytest.raises(DataError, match=sentence):
@@ -99,7 +103,19 @@ def test_bad_pictures_can_be_left_out(pets: Path) -> None:
     (pets / "cat/3.png").write_bytes(whole[: len(whole) // 2])
     data = load_folder(pets, skip_bad=True)
     assert len(data.train_labels) + len(data.validation_labels) + len(data.test_labels) == 23
-    assert "1 files that cannot be read left out" in data.note
+    reason = "it is damaged or no picture"
+    assert data.note.endswith(f"; left out, since they cannot be read: cat/3.png ({reason})")
+    for path in (pets / "cat").glob("*"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"no picture of the class 'cat' in the train split of .*pets can be read"):
+        load_folder(pets, skip_bad=True)
+
+
+def test_an_unreadable_picture_says_so_in_another_process_too(tmp_path: Path) -> None:
+    error = PictureError(tmp_path / "a.png", "it is damaged")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == f"the picture {tmp_path}/a.png cannot be read (it is damaged): replace it, or " \
+        "remove it"  # fmt: skip
 
 
 def table(folder: Path, text: str) -> Path:
@@ -128,11 +144,35 @@ def test_a_table_gives_texts_with_labels(tmp_path: Path) -> None:
         ("text,label\na,\n", r"line 2: text or label is empty"),
         ("text,label\na\n", r"line 2: text or label is empty"),
         ("text,label\na,x\nb,x\nc,x\nd,y\n", r"the class 'y' in .* has 1 text: give at least 3"),
+        ('text,label\na,x\n"b,x\n' + "c,x\n" * 50_000, r"row that begins on line 3 cannot be read \(field larger than"),
+        ('text,label\na,x\n"b,x\nc,y\n', r"row that begins on line 3 cannot be read \(unexpected end of data\): close"),
+        (
+            'text,label\n"say "yes" twice",x\n',
+            r"row that begins on line 2 cannot be read .*write each one within",
+        ),
+        ('"text,label\n' + "c,x\n" * 50_000, r"row that begins on line 1 cannot be read"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         load_table(table(tmp_path, text))
+
+
+def test_lines_end_where_a_file_ends_them_and_nowhere_else(tmp_path: Path) -> None:
+    words = ["one\u2028two", "one\x85two", "one\x0btwo", '"one\ntwo"', "plain"]
+    rows = "".join(f"{text},{name}\r\n" for name in "ab" for text in words)
+    path = tmp_path / "table.csv"
+    path.write_bytes(f"text,label\r\n{rows}".encode())
+    data = load_table(path)
+    texts = [*data.train_texts, *data.validation_texts, *data.test_texts]
+    assert sorted(texts) == sorted(2 * [text.strip('"') for text in words])
+
+
+def test_own_data_are_not_called_official(tmp_path: Path, pets: Path) -> None:
+    (tmp_path / "book.txt").write_text("abcdefghij" * 20)
+    path = table(tmp_path, "text,label\n" + "".join(f"{k},{name}\n" for name in "ab" for k in range(3)))
+    notes = [data.note for data in (load_table(path), load_text(tmp_path / "book.txt"), load_folder(pets))]
+    assert notes == ["own texts with labels", "own text", "own pictures at 24 x 24 pixels"]
 
 
 def test_files_that_are_absent_or_in_another_encoding(tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
 """Reports: from made-up results, of which all numbers are known, and once from a study that is really run."""
 
 import csv
+import errno
 import json
+import os
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 
 from odelib.cli import main
@@ -222,6 +227,22 @@ def test_what_is_no_study_is_refused(
     assert main(["report", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert sentence in line
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: Figure, path: Path, **options: Any) -> None:
+        path.write_text("half a figure")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = pretend(tmp_path / "study")
+    before = {path.name for path in folder.iterdir()}
+    monkeypatch.setattr(Figure, "savefig", full)
+    assert main(["report", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"cannot use \S*/study/report/\w+-\w+.svg \(No space left on device\): free some space", line)
+    assert {path.name for path in folder.iterdir()} == before
 
 
 def test_a_damaged_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

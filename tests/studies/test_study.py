@@ -1,5 +1,6 @@
 """Studies: what a file means, that nothing is done twice, and that kills and failures cost nothing but time."""
 
+import errno
 import json
 import os
 import signal
@@ -130,15 +131,21 @@ def test_each_variant_may_have_seeds_of_its_own(tmp_path: Path) -> None:
         ("plain:", '"":', r"line 14: the variant is named ''"),
         ("plain:", "parallel-2x1:", r"two variants are named 'parallel-2x1'"),
         ("plain:", "PARALLEL-2x1:", r"two variants are named 'PARALLEL-2x1' and 'parallel-2x1'"),
+        ("  fashion:", "  Report:", r"line 4: the setting is named 'Report', as a file in the study's folder is"),
+        ("  fashion:", "  study.yaml:", r"line 4: the setting is named 'study.yaml', as a file"),
+        ("  fashion:", "  Runs.jsonl:", r"line 4: the setting is named 'Runs.jsonl', as a file"),
+        ("  fashion:", "  metrics.jsonl:", r"line 4: the setting is named 'metrics.jsonl', as a file"),
+        ("  fashion:", "  FASHION: {}\n  fashion:", r"line 4: two settings are named 'FASHION' and 'fashion'"),
         ("  fashion:", "  ../fashion:", r"line 4: the setting is named '../fashion'"),
         ("step_rule: euler", "step_rule: rk44", r"fashion/parallel-2x1: unknown step rule 'rk44': .*'rk4'"),
         ("epochs: 2", "epochs: 0", r"fashion/parallel-2x1: epochs is 0"),
         ("dim: 8", "dim: 9", r"dim 9 is not divisible by num_heads 2"),
         ("device: cpu", "device: cpu, data: cifar9", r"line 6: unknown data set 'cifar9': .*'cifar"),
-        ("device: cpu", "device: cpu, data: ./pets", r"there is no ./pets: check the path"),
         ("device: cpu", "device: cpu, data: cifar10", None),
         ("seeds: 2", "seeds: 2\n    metric: bleu", r"the metric is bleu, but fashion-mnist-subset has no translations"),
         ("seeds: 2", "seeds: 2\n    metric: validation_loss", r"no training image is kept for validation"),
+        ("epochs: 2", "epochs: 2, keep_best: true", r"keep_best is true, but no training image is kept for validation"),
+        ("device: cpu", "device: cpu, data: ./pets, validation: 0.2", r"validation is 0.2, but ./pets has a split of"),
         ("refine: 2", "step_rule: rk44", r"line 16: unknown step rule 'rk44'"),
         ("refine: 2", "refine: 0", r"line 16: refine is 0"),
         ("tolerance: 1e-1", "tolerance: -1", r"line 17: tolerance is -1"),
@@ -172,6 +179,51 @@ def test_entries_of_the_wrong_kind_are_refused(tmp_path: Path, text: str, senten
         read_study(written(tmp_path, base + text))
     with pytest.raises(ValueError, match="grid is 3, expected a list"):
         read_study(written(tmp_path, TINY.replace(TINY[TINY.index("grid:") : TINY.index("variants:")], "grid: 3\n")))
+
+
+INTENTS = """
+settings:
+  intents: {options: {preset: clinc150}, seeds: 1, metric: validation_accuracy}
+variants: {plain: {}, best: {keep_best: true}}
+"""
+
+
+def test_a_metric_that_no_run_measures_is_refused(tmp_path: Path) -> None:
+    sentence = r"plain: the metric is validation_accuracy, which a run on clinc150 measures only.*add `keep_best: true`"
+    with pytest.raises(ValueError, match=sentence):
+        read_study(written(tmp_path, INTENTS))
+    assert read_study(written(tmp_path, INTENTS.replace("plain: {}, ", ""))).jobs
+
+
+@pytest.mark.parametrize(
+    ("new", "sentence"),
+    [
+        ("epochs: 2, init: nowhere", "fashion/parallel-2x1: nowhere has no weights to begin from"),
+        ("epochs: 2, data: ./pets", "fashion/parallel-2x1: there is no ./pets: check the path of the data"),
+    ],
+)
+def test_what_is_not_here_is_refused_before_the_first_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], new: str, sentence: str
+) -> None:
+    text = SMALL.replace("preset: fashion-micro, train_images: 60, epochs: 2", new)
+    file = written(tmp_path, text)
+    assert read_study(file).jobs  # a report needs neither
+    assert main(["study", str(file), "--out", str(tmp_path / "out"), "--workers", "1"]) == 2
+    assert sentence in capsys.readouterr().err
+    with pytest.raises(ValueError, match=sentence):
+        run_study(file, tmp_path / "out", here, say=lambda line: None)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_failure_to_write_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(job.np, "savez_compressed", full)
+    (outcome, *_) = run_study(written(tmp_path, SMALL), tmp_path / "out", here, say=lambda line: None)
+    path = tmp_path / "out" / outcome.name / "items.npz"
+    assert outcome.message == f"cannot use {path} (No space left on device): free some space, or write to another disk"
+    assert not path.exists()
 
 
 def test_joined_names_that_meet_are_refused(tmp_path: Path) -> None:

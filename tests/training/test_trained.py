@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from odelib import ViT
 from odelib.cli import main
 from odelib.data import ImageData, load_folder
+from odelib.data.pictures import PictureError
 from odelib.training import CheckpointError, TrainConfig, load, load_run, read_metrics, train
 from odelib.training.checkpoint import CHECKPOINT
 
@@ -104,6 +105,26 @@ def test_inputs_of_the_wrong_kind_are_refused(
     assert sentence in refused(f"predict {shapes}/run {inputs.format(tmp_path)}", capsys)
     (tmp_path / "x.png").write_text("no picture")
     assert "cannot be read" in refused(f"predict {shapes}/run {tmp_path}/x.png", capsys)
+
+
+def test_pictures_that_cannot_be_read_are_all_named_or_left_out(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for k in range(7):
+        (tmp_path / f"{k}.png").write_text("no picture")
+    assert "there is no picture that can be read, " in refused(f"predict {shapes}/run {tmp_path} --skip-bad", capsys)
+    draw(tmp_path / "x.png", "square", 3)
+    sentence = refused(f"predict {shapes}/run {tmp_path}", capsys)
+    assert f"{tmp_path}/4.png (it is damaged or no picture) and 2 more; replace" in sentence
+    assert main(f"predict {shapes}/run {tmp_path} --skip-bad --device cpu".split()) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{tmp_path}/x.png: square 0.")
+    assert told.out.count("\n") == 1
+    assert f"left out, since they cannot be read: {tmp_path}/0.png (it is damaged" in told.err
+    skipped: list[PictureError] = []
+    assert len(load(shapes / "run").predict(tmp_path, skipped=skipped)) == 1
+    assert [error.path.name for error in skipped] == [f"{k}.png" for k in range(7)]
+    assert len(load(shapes / "run").predict([tmp_path / "x.png"] * 2)) == 2
 
 
 def test_a_run_goes_on_beyond_its_end_with_its_own_options(shapes: Path, tmp_path: Path) -> None:
@@ -220,16 +241,32 @@ def test_damage_is_found_wherever_it_is(shapes: Path, tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_texts_are_classified_and_a_book_is_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_texts_are_classified_and_a_book_is_continued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("tokenizers")
     rows = [f"I {word} it {k},{label}\n" for word, label in (("love", "good"), ("hate", "bad")) for k in range(20)]
     (tmp_path / "table.csv").write_text("text,label\n" + "".join(rows))
     options = f"train --data {tmp_path}/table.csv --subwords 270 {SMALL} --epochs 10 --out {tmp_path}/texts"
     assert main(options.split()) == 0
+    assert "training on table (own texts with labels); run folder" in capsys.readouterr().out
+    assert main(f"export {tmp_path}/texts --out {tmp_path}/out".split()) == 0
+    assert "**Data**: table (own texts with labels), SHA-256" in (tmp_path / "out/README.md").read_text()
+    assert str(tmp_path) not in (tmp_path / "out/README.md").read_text() + (tmp_path / "out/config.json").read_text()
     capsys.readouterr()
     assert main(["predict", f"{tmp_path}/texts", "I love it", "--device", "cpu"]) == 0
     assert capsys.readouterr().out.startswith("I love it: good 0.")
     assert "and the model has positions for" in refused(f"predict {tmp_path}/texts {'love' * 50}", capsys)
+    for path, what in ((tmp_path, "folder"), (tmp_path / "table.csv", "file")):
+        sentence = refused(f"predict {tmp_path}/texts {path}", capsys)
+        assert f"'{path}' is a {what}, and this model reads texts: give the text itself" in sentence
+    with pytest.raises(ValueError, match="and this model reads texts"):
+        load(tmp_path / "texts").predict([tmp_path])
+    monkeypatch.chdir(tmp_path)  # the name of a folder is a text nevertheless, if it is said to be
+    Path("it").mkdir()
+    assert "if 'it' is the text, put a space behind it" in refused("predict texts it", capsys)
+    assert main(["predict", "texts", "it ", "--device", "cpu"]) == 0
+    assert load("texts").predict("it")[0].input == "it"
     (tmp_path / "book.txt").write_text("abcdefghij" * 200)
     options = f"train --data {tmp_path}/book.txt {SMALL} --max-tokens 20 --epochs 10 --lr 1e-2 --out {tmp_path}/book"
     assert main(options.split()) == 0
@@ -237,6 +274,8 @@ def test_texts_are_classified_and_a_book_is_continued(tmp_path: Path, capsys: py
     assert main(["predict", f"{tmp_path}/book", "abc", "--length", "7", "--device", "cpu"]) == 0
     assert capsys.readouterr().out.strip() == "abcdefghij"
     assert "is not in the vocabulary" in refused(f"predict {tmp_path}/book ABC", capsys)
+    assert "this model reads texts" in refused(f"predict {tmp_path}/book {tmp_path}/book.txt", capsys)
+    assert load(tmp_path / "book").data["note"] == "own text"
 
 
 def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
