@@ -111,7 +111,8 @@ def paired(
         level: Probability with which the interval is to hold the difference over all items that there could be.
 
     Returns:
-        The difference; without an interval (NaN) for fewer than ``FEWEST`` items. Where all pairs are equal it is 0.
+        The difference; without an interval (NaN) for fewer than ``FEWEST`` items, and where all items changed alike,
+        which shows no spread to judge by. Where nothing changed it is 0.
 
     Raises:
         ValueError: The arrays are not of the same items, or ``level`` is not between 0 and 1.
@@ -122,11 +123,11 @@ def paired(
         raise ValueError(f"{len(first)} and {len(second)} items of {len(weights)} came, expected the same ones")
     count, total = len(first), float(weights.sum())
     mean = float((first - second).sum()) / total
-    if count < FEWEST:
+    rest = (first - second - mean * weights) * count / total
+    if count < FEWEST or (mean != 0.0 and np.abs(rest).max() <= 1e-9):
         return Difference((count, count), mean, math.nan, math.nan, level)
     from scipy import stats
 
-    rest = (first - second - mean * weights) * count / total
     half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * float(rest.std(ddof=1)) / math.sqrt(count)
     return Difference((count, count), mean, mean - half, mean + half, level)
 

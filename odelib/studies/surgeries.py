@@ -1,6 +1,7 @@
 """The table of one network: what is left of it after each surgery, with intervals, row by row, so that it can go on."""
 
 import json
+import math
 import time
 import zlib
 from base64 import b64decode, b64encode
@@ -217,7 +218,8 @@ def line(row: Row) -> str:
     parts = [f"{title(row.surgery):62}"]
     for name, value in row.values.items():
         gain = row.changes[name]
-        interval = "" if row.surgery == Surgery() else f" [{gain.low:+.4f}, {gain.high:+.4f}]"
+        bare = row.surgery == Surgery() or math.isnan(gain.low)
+        interval = "" if bare else f" [{gain.low:+.4f}, {gain.high:+.4f}]"
         parts.append(f"{name} {value:.4f}{interval}")
     return "  ".join([*parts, f"same answers {row.same:.4f}"])
 
@@ -234,19 +236,24 @@ def plain(row: Row) -> dict[str, Any]:
         "title": title(row.surgery),
         "surgery": row.surgery.changes(),
         "values": row.values,
-        "changes": {name: [gain.mean, gain.low, gain.high] for name, gain in row.changes.items()},
+        "changes": {name: _ends(gain) for name, gain in row.changes.items()},
         "same": row.same,
         "misses": b64encode(zlib.compress(row.misses.tobytes(), 9)).decode(),
         "made": row.made,
     }
 
 
+def _ends(gain: Difference) -> list[float | None]:
+    """The change and its interval; JSON has no NaN, so that an interval that there is not is null."""
+    return [gain.mean, *(None if math.isnan(end) else end for end in (gain.low, gain.high))]
+
+
 def _row_of(record: dict[str, Any]) -> Row:
     misses = np.frombuffer(zlib.decompress(b64decode(record["misses"])), dtype=np.uint16)
-    counts = (len(misses), len(misses))
-    changes = {
-        name: Difference(counts, mean, low, high, CONFIDENCE) for name, (mean, low, high) in record["changes"].items()
-    }
+    changes = {}
+    for name, ends in record["changes"].items():
+        mean, low, high = (math.nan if end is None else end for end in ends)
+        changes[name] = Difference((len(misses), len(misses)), mean, low, high, CONFIDENCE)
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record["surgery"].items()}
     surgery = Surgery(**values)
     return Row(surgery, record["values"], changes, record["same"], misses, record["made"])

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, SupportsFloat, cast
 
-from scipy.special import stdtrit
 from torch import Tensor
 
 from odelib.teaching._display import emit_after_cell, say
@@ -63,7 +62,8 @@ def claim(
 
     Raises:
         ClaimFailed: the claim is false, or a number is NaN.
-        ValueError: not exactly one form was given, the name cannot be a glue key, or ``of`` is not of a sample.
+        ValueError: not exactly one form was given, the name cannot be a glue key, ``of`` is not of a sample, or is the
+            mean of fewer than five numbers or of equal ones.
     """
     _check_form(name, expected, tolerance, above, below, digits, seeds)
     sample = _sample(measured)
@@ -79,7 +79,7 @@ def claim(
     if expected is not None and tolerance is None and not all(isinstance(v, int) for v in (expected, *values)):
         raise ValueError(f"claim {name}: expected needs a tolerance unless both numbers are whole")
 
-    tested = _interval(values) if of == "mean" else values
+    tested = _interval(name, values) if of == "mean" else values
     held = [_holds(value, expected, tolerance, above, below) for value in tested]
     said = _said(expected, tolerance, above, below)
     unit = f" {unit}" if unit else ""
@@ -166,13 +166,19 @@ def _sample(measured: object) -> list[float] | None:
     return None
 
 
-def _interval(sample: Sequence[float]) -> list[float]:
-    """The ends of the 95 % interval of the mean, by Student's t."""
-    n = len(sample)
-    middle = sum(sample) / n
-    error = math.sqrt(sum((value - middle) ** 2 for value in sample) / (n - 1) / n)
-    reach = float(stdtrit(n - 1, 0.975)) * error
-    return [middle - reach, middle + reach]
+def _interval(name: str, sample: Sequence[float]) -> list[float]:
+    """The ends of the 95 % interval of the mean, by Student's t; NaN where a number is."""
+    if not all(map(math.isfinite, sample)):
+        return [math.nan, math.nan]
+    from odelib.studies.statistics import FEWEST, summary  # which few chapters need
+
+    found = summary(sample, 0.95)
+    if math.isnan(found.low):
+        raise ValueError(
+            f"claim {name}: of the mean of {len(sample)} numbers there is no interval, since that takes {FEWEST} that "
+            "differ: bring more, or state it of all of them"
+        )
+    return [found.low, found.high]
 
 
 def report(

@@ -62,6 +62,9 @@ def test_the_interval_of_pairs_is_students_of_their_differences() -> None:
     nothing = paired(first, first)
     assert (nothing.mean, nothing.low, nothing.high) == (0.0, 0.0, 0.0)
     assert math.isnan(paired(first[:4], second[:4]).low)
+    alike = paired(np.ones(6), np.zeros(6))  # a tie: no spread to judge by
+    assert (alike.mean, math.isnan(alike.low), math.isnan(alike.high)) == (1.0, True, True)
+    assert math.isnan(paired(places := np.arange(1.0, 7.0), np.zeros(6), places).low)
     with pytest.raises(ValueError, match="6 and 5 items of 6 came"):
         paired(first, second[:5])
 

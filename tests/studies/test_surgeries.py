@@ -10,7 +10,7 @@ from odelib.analysis import Surgery, operate
 from odelib.data import DataError, IntentData, Vocabulary
 from odelib.models import CausalLM, CausalLMConfig, Encoder, EncoderConfig
 from odelib.studies.networks import HiddenTokens, NextTokens, Requests
-from odelib.studies.open_network import open_task
+from odelib.studies.open_network import _lines, open_task
 from odelib.studies.surgeries import ROWS, all_surgeries, keep_table, line, measure, read_table, title
 from odelib.training import TrainingError
 
@@ -168,3 +168,8 @@ def test_data_that_do_not_fit_are_refused(model, tmp_path):
     assert "no head that guesses hidden tokens" in refused(str(tmp_path / "texts.txt"), headless)
     found = open_task("own", model, tmp_path, str(tmp_path / "texts.txt"))
     assert sorted(found.tokens) == [[2, 5, 6, 7, 3], [2, 10, 9, 8, 3]]
+
+
+def test_a_line_of_texts_ends_at_a_line_feed_alone(tmp_path):
+    (tmp_path / "texts.txt").write_text("one\u2028two\n\nthree\x85four\n", encoding="utf-8")
+    assert _lines(str(tmp_path / "texts.txt")) == ("one\u2028two", "three\x85four")

@@ -201,6 +201,12 @@ def test_the_interval_of_a_mean_is_students():
             claim("edge", SAMPLE, **bound, of="mean")
 
 
+@pytest.mark.parametrize("sample", [[0.5, 0.6], [0.5, 0.6, 0.7, 0.8], [0.5] * 9])
+def test_few_numbers_and_ties_have_no_interval(sample):
+    with pytest.raises(ValueError, match="there is no interval, since that takes 5 that differ"):
+        claim("x-y", sample, above=0.4, of="mean")
+
+
 @pytest.mark.parametrize("of", [0, 6])
 def test_a_statement_of_no_sample_is_refused(of):
     with pytest.raises(ValueError, match="of must be all, mean or 1 to 5"):
