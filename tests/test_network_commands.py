@@ -2,13 +2,17 @@
 
 import json
 import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForMaskedLM
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
 from odelib.analysis import Surgery
 from odelib.cli import main
@@ -131,6 +135,49 @@ def test_bad_input_is_one_sentence(network, capsys, tmp_path):
     assert "the weights in mine are not of this configuration" in refused(network, capsys)
     assert "'minilm' is not installed in" in refused(["surgery", "minilm", "--reverse"], capsys)
     assert "unknown network 'minlm'" in refused(["surgery", "minlm", "--reverse"], capsys)
+
+
+@pytest.fixture
+def decoder(network, tmp_path):
+    folder, characters = tmp_path / "writer", [*"abcdefg ", "\n"]
+    config = GPT2Config(vocab_size=9, n_positions=16, n_embd=16, n_layer=2, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    Tokenizer(BPE(vocab={c: i for i, c in enumerate(characters)}, merges=[])).save(str(folder / "tokenizer.json"))
+    (tmp_path / "texts.txt").write_text("a bad cab\nfed a bee\n" * 20)
+    return ["surgery", "writer", "--data", "texts.txt"]
+
+
+def test_a_decoder_reads_by_its_own_tokenizer(decoder, capsys, tmp_path):
+    assert main([*decoder, "--refine", "2", "--swap", "0", "1", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["surgery"] for row in rows] == [{}, {"refine": 2}, {"swap": [0, 1]}]
+    model = GPT2LMHeadModel.from_pretrained(tmp_path / "writer").eval()
+    text = torch.tensor(["abcdefg \n".index(c) for c in "a bad cab\nfed a bee\n" * 20][:-1])
+    count = (len(text) - 1) // 16
+    with torch.no_grad():
+        loss = model(text[: 16 * count].reshape(count, 16)).logits.transpose(1, 2)
+    right = text[1 : 16 * count + 1].reshape(count, 16)
+    assert rows[0]["values"]["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(loss, right)), abs=1e-5)
+
+    capsys.readouterr()  # transformers' bars
+    (tmp_path / "writer" / "tokenizer.json").write_text("{")
+    assert "tokenizer.json cannot be read" in refused(decoder, capsys)
+    Tokenizer(BPE(vocab={c: i + 2 for i, c in enumerate("abcdef gh\n")}, merges=[])).save("writer/tokenizer.json")
+    assert "makes tokens up to 11, and the network has 9" in refused(decoder, capsys)
+    (tmp_path / "writer" / "tokenizer.json").unlink()
+    assert "writer has no tokenizer.json that says which" in refused(decoder, capsys)
+
+
+def test_a_network_that_neither_a_folder_nor_the_hub_has_is_a_sentence(network, capsys, monkeypatch):
+    def offline(name, **options):
+        raise OSError("no connection")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    assert "the hub does not give a network of that name (OSError)" in refused(["surgery", "no/such"], capsys)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, allow_patterns: str(Path("mine").absolute()))
+    assert main(["surgery", "owner/mine", *network[2:], "--reverse"]) == 0
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert "pip install huggingface_hub" in refused(["surgery", "no/such"], capsys)
 
 
 def test_networks_are_told_of_and_an_offline_machine_is_a_sentence(network, capsys, monkeypatch):

@@ -56,7 +56,8 @@ class SurgeryCommand(Command):
         add = parser.add_argument
         add(
             "network",
-            help=f"{', '.join(NETWORKS)}, or a folder with config.json and weights (GPT-2, BERT, ALBERT, ...)",
+            help=f"{', '.join(NETWORKS)}; a folder with config.json, weights, and vocab.txt (BERT, ALBERT) or "
+            "tokenizer.json (GPT-2, GPT-J, Pythia); or owner/name on the Hugging Face hub",
         )
         add("--data", help="clinc150, reactions, tiny-shakespeare, or a file with a text in each line")
         add("--items", type=whole, help="measure so many test items, drawn with a fixed seed (default: all)")

@@ -90,6 +90,7 @@ NETWORKS = {
 _REACTIONS = "synrbl==1.0.6"  # its source distribution has the table, its wheel has not
 _TABLE = "Data/Raw_data/USPTO/USPTO_50K.csv"
 _TABLE_SHA256 = "1d69b90a299bd255b00342ccd15c3bc11d6c3047a3fecefaec539c3d04168dc9"
+_HUB_FILES = ["config.json", "model.safetensors", "vocab.txt", "tokenizer.json"]
 _NOT_HERE = "with pip, which needs a connection: odelib networks install"
 
 
@@ -111,22 +112,44 @@ def find_network(name: str) -> Path | None:
 
 
 def network_folder(network: str) -> Path:
-    """Return the folder of a network by its name, or by the path of a folder of your own.
+    """Return the folder of a network by its name, by the path of a folder of your own, or by its name on the hub.
+
+    Args:
+        network: A name in ``NETWORKS``; a path; or ``owner/name`` on the Hugging Face hub, from where configuration,
+            weights (safetensors) and vocabulary are fetched into its own cache, and nothing that runs.
 
     Raises:
-        DataError: The network is not installed; the sentence says how it is.
+        DataError: The network is not installed, or the hub does not give it; the sentence says what to do.
         ValueError: It is neither a name nor a folder.
     """
     if network not in NETWORKS and Path(network).is_dir():
         return Path(network)
     if network not in NETWORKS and ("/" in network or "\\" in network):
-        raise DataError(f"there is no folder {network}: give one with config.json and weights, or a name of {_names()}")
+        return _from_hub(network)
     found = find_network(network)
     if found is None:
         raise DataError(
             f"the network {network!r} is not installed in {networks_folders()[0]}: bring it {_NOT_HERE} {network}"
         )
     return found
+
+
+def _from_hub(network: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError
+
+        return Path(snapshot_download(network, allow_patterns=_HUB_FILES))
+    except ImportError as error:
+        raise DataError(
+            f"there is no folder {network}; if it is a name on the hub, install what fetches it: pip install "
+            "huggingface_hub"
+        ) from error
+    except (OSError, HFValidationError) as error:  # of the hub, of the network, of the disk
+        raise DataError(
+            f"there is no folder {network}, and the hub does not give a network of that name ({type(error).__name__}): "
+            f"give a folder with config.json and weights, owner/name on the hub, or a name of {_names()}"
+        ) from error
 
 
 def install_networks(names: Sequence[str] = (), *, say: Say = print) -> Path:

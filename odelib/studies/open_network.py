@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from torch import nn
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
 
 from odelib.data import (
     NETWORKS,
@@ -17,6 +19,8 @@ from odelib.data import (
 )
 from odelib.models import CausalLM, Encoder, load_network
 from odelib.studies.networks import HiddenTokens, NextTokens, Requests, Task
+
+TOKENIZER = "tokenizer.json"
 
 
 def open_network(network: str) -> tuple[nn.Module, Path]:
@@ -57,18 +61,46 @@ def open_task(
     if named is None:
         raise ValueError(f"what {network} is to be measured on is not known: name data, {', '.join(_DATA)} or a file")
     if isinstance(model, CausalLM):
-        if named != "tiny-shakespeare" or model.config.vocab_size != (own := load_tiny_shakespeare()).vocabulary.size:
-            raise DataError(
-                f"this decoder has {model.config.vocab_size} tokens of a vocabulary of its own, which {named} is not "
-                "written in: a decoder is measured on tiny-shakespeare, character by character"
-            )
-        return NextTokens(model, own.test, items)
+        return NextTokens(model, _numbers(model, folder, named), items)
     if not isinstance(model, Encoder):
         raise DataError(f"a {type(model).__name__} is not measured by texts: take an encoder or a decoder")
     vocabulary = Vocabulary.of(folder)
     if named == "clinc150":
         return Requests(model, vocabulary, load_clinc150(), items, train)
-    return HiddenTokens(model, vocabulary, _DATA[named]() if named in _DATA else _lines(named), items)
+    return HiddenTokens(model, vocabulary, _texts(named), items)
+
+
+def _numbers(model: CausalLM, folder: Path, data: str) -> Int64[Tensor, " length"]:
+    """A text as a decoder's tokens: by its own tokenizer, or character by character where it has none."""
+    if (folder / TOKENIZER).is_file():
+        return _cut(model, folder / TOKENIZER, "\n".join(_texts(data)))
+    if data != "tiny-shakespeare" or model.config.vocab_size != (own := load_tiny_shakespeare()).vocabulary.size:
+        raise DataError(
+            f"this decoder has {model.config.vocab_size} tokens, and {folder} has no {TOKENIZER} that says which: put "
+            "its tokenizer there, or measure one of characters on tiny-shakespeare"
+        )
+    return own.test
+
+
+def _cut(model: CausalLM, path: Path, text: str) -> Int64[Tensor, " length"]:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise DataError(f"{path} is read by the library tokenizers: pip install tokenizers") from error
+    try:
+        numbers = torch.tensor(Tokenizer.from_file(str(path)).encode(text, add_special_tokens=False).ids)
+    except Exception as error:  # the library raises nothing narrower
+        raise DataError(f"{path} cannot be read ({error}): take the tokenizer that came with the weights") from error
+    if len(numbers) and int(numbers.max()) >= model.config.vocab_size:
+        raise DataError(
+            f"{path} makes tokens up to {int(numbers.max())}, and the network has {model.config.vocab_size}: take the "
+            "tokenizer that came with the weights"
+        )
+    return numbers
+
+
+def _texts(data: str) -> Sequence[str]:
+    return _DATA[data]() if data in _DATA else _lines(data)
 
 
 def _shakespeare(data: CharacterData) -> list[str]:

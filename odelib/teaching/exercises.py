@@ -69,7 +69,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-class _Unanswered(Exception):  # noqa: N818
+class Unanswered(Exception):  # noqa: N818
     """The learner has not replaced the placeholder."""
 
 
@@ -138,7 +138,7 @@ def judge(name: str, answer: Any) -> Verdict:
     try:
         with _time_limit(SECONDS):
             exercise.check(_watched(answer))
-    except _Unanswered as unanswered:
+    except Unanswered as unanswered:
         return Verdict(False, False, f"{name}: not answered yet{unanswered}")
     except NotYet as not_yet:
         return Verdict(False, True, f"{name}: not yet: {not_yet}")
@@ -279,7 +279,7 @@ def _show(value: torch.Tensor) -> str:
 def _watched(answer: Any) -> Any:
     """The answer, wrapped if it is a function so that a placeholder it returns is noticed."""
     if _is_placeholder(answer):
-        raise _Unanswered
+        raise Unanswered
     if not inspect.isfunction(answer):
         return answer
 
@@ -287,7 +287,7 @@ def _watched(answer: Any) -> Any:
     def watched(*args: Any, **kwargs: Any) -> Any:
         result = answer(*args, **kwargs)
         if _is_placeholder(result):
-            raise _Unanswered(f" (the function returns {'None' if result is None else '`...`'})")
+            raise Unanswered(f" (the function returns {'None' if result is None else '`...`'})")
         return result
 
     return watched

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function, expect_numbers, hint_for
+from odelib.solvers import Adaptive, solve
+from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function
 from odelib.teaching.handed_out import call_with_clones
 
 
@@ -162,34 +163,43 @@ def _fair_width(fair_width: Any) -> None:
         )
 
 
-def _hidden_error(answer: Any) -> None:
-    """The answer is a pair: error of a batch of 100 in which one image has the error 5; the largest that passes."""
-    batch, largest = expect_numbers(answer, 2, "(error of the batch, largest error)")
-    if not math.isclose(batch, 0.5, rel_tol=1e-3):
-        hints = {
-            5.0: "That is the largest error: the solver takes the root mean square over the batch.",
-            0.05: "That is the mean: square first, take the mean, then the root.",
-            0.25: "That is the mean square: take its root.",
-            50.0: "The root of 100 divides: 99 images have no error.",
-            25.0: "That is the square of the one error: divide by 100 images and take the root.",
-        }
-        raise NotYet(
-            f"the batch has the error {batch:g}", hint_for(batch, hints, "The root of the mean of 100 squares.")
-        )
-    if not math.isclose(largest, 10.0, rel_tol=1e-3):
-        hints = {
-            1.0: "That is the error of the whole batch: the one image may have more.",
-            100.0: "That would be so for the mean: here the squares are averaged.",
-            5.0: "With 5 the step is accepted, and not just so.",
-            2.0: "That is the factor by which the error may still grow.",
-            0.1: "The image may err more than the batch, not less.",
-        }
-        raise NotYet(f"the largest error is {largest:g}", hint_for(largest, hints, "Set the error of the batch to 1."))
+def _worst_image(worst: Any) -> None:
+    """The answer is ``worst(e)`` for ``Adaptive(norm=worst)``: the largest root mean square of a row of ``e``."""
+    expect_function(worst, "worst(...)")
+    e = torch.tensor([[3.0, -4.0], [0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+
+    def number(value: float) -> Tensor:
+        return torch.tensor(value, dtype=torch.float64)
+
+    expect_close(
+        call_with_clones(worst, e),
+        number(math.sqrt(12.5)),
+        "for the errors (3, -4), (0, 0) and (1, 1) of three images",
+        [
+            (number(math.sqrt(27 / 6)), "That is what the solver takes by itself: one image hides among the others."),
+            (number((math.sqrt(12.5) + 1) / 3), "That is the mean over images: the worst one counts."),
+            (number(math.sqrt(12.5) + 1), "That is the sum over images: the worst one counts."),
+            (number(12.5), "That is the mean square: take its root."),
+            (number(5.0), "That is the length of the error: divide by the number of coordinates, then take the root."),
+            (number(4.0), "That is the largest coordinate: take the root mean square over those of an image."),
+            (number(3.0), "That is the largest coordinate, and of the wrong sign: square, mean, root."),
+            (number(3.5), "That is the mean of the sizes: square first, take the mean, then the root."),
+            (number(0.0), "That is the best image: the worst one counts."),
+            (e.square().mean(dim=1).sqrt(), "That is a number for each image: the solver wants the largest."),
+            (number(math.sqrt(5.0)), "The mean goes over images (dim=0): take it over the coordinates, dim=1."),
+            (number(math.sqrt(17 / 3)), "The mean goes over images (dim=0): take it over the coordinates, dim=1."),
+        ],
+    )
+    other = torch.arange(-11.0, 13.0, dtype=torch.float64).reshape(6, 4) / 7  # the last is the worst
+    want = other.square().mean(dim=1).sqrt().max()
+    expect_close(call_with_clones(worst, other), want, "for six images of four coordinates")
+    rates = torch.tensor([[60.0], [1.0]], dtype=torch.float64)
+    solve(lambda t, x: -rates * x, torch.ones(2, 3, dtype=torch.float64), (0.0, 1.0), steps=Adaptive(norm=worst))
 
 
 EXERCISES = (
     Exercise("augment-state", "Room for a state", 5, "easy", _augment),
-    Exercise("hidden-error", "One among a hundred", 5, "medium", _hidden_error),
+    Exercise("worst-image", "No image left behind", 10, "medium", _worst_image),
     Exercise("with-energy", "A field that keeps accounts", 10, "medium", _with_energy),
     Exercise("fair-width", "Equal parameters", 15, "medium", _fair_width),
 )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
 import torch
 
-from odelib.teaching.exercises import Exercise, NotYet, expect_close, expect_function, expect_numbers, hint_for
+from odelib.solvers import StepRule, solve
+from odelib.teaching.exercises import (
+    Exercise,
+    NotYet,
+    Unanswered,
+    expect_close,
+    expect_function,
+    expect_numbers,
+)
 from odelib.teaching.handed_out import call_with_clones
 
 
@@ -169,32 +178,54 @@ def _next_step(next_step: Any) -> None:
     )
 
 
-def _stage_count(answer: Any) -> None:
-    """The answer is a pair of numbers: evaluations with and without reuse of the last stage."""
-    first, second = expect_numbers(answer, 2, "(evaluations with reuse, evaluations without)")
-    if first != 151:
-        hints = {
-            150: "Before the first step, the field at its start must be evaluated: one more.",
-            139: "Rejected steps cost evaluations too: 50 steps were tried.",
-            138: "Rejected steps cost evaluations too: 50 steps were tried.",
-            200: "The first of the four stages is known from the step before.",
-            201: "The first of the four stages is known from the step before.",
-            155: "After a rejection the field at the start of the step is still known: it does not depend on h.",
-            184: "Rejected steps cost evaluations too, and the first of the four stages is known.",
-            152: "The choice of a first step would cost one more; here it is given.",
-        }
-        raise NotYet(f"with reuse you have {first:g}", hint_for(first, hints, "Three new evaluations per step tried."))
-    if second != 196:
-        hints = {
-            200: "A step tried again keeps its first stage: only the step after an accepted one needs a new one.",
-            201: "A step tried again keeps its first stage: only the step after an accepted one needs a new one.",
-            197: "After the last accepted step there is no further step that would need a first stage.",
-            184: "Rejected steps cost evaluations too.",
-            151: "That is the number with reuse.",
-            150: "Without reuse there are more evaluations, not fewer.",
-        }
-        otherwise = "To the number with reuse, add one for each step that follows an accepted one."
-        raise NotYet(f"without reuse you have {second:g}", hint_for(second, hints, otherwise))
+def _two_step_rule(answer: Any) -> None:
+    """The answer is a class that inherits from ``StepRule``: the method of Adams and Bashforth with two steps."""
+    if not (inspect.isclass(answer) and issubclass(answer, StepRule)):
+        raise NotYet("the answer is no class that inherits from StepRule", "Pass the class: TwoStep, not TwoStep().")
+    rule, asked = answer(), []
+
+    def walk(field: Any, x: float) -> torch.Tensor:
+        def counted(t: Any, y: torch.Tensor) -> torch.Tensor:
+            asked.append(float(t))
+            return torch.as_tensor(field(t, y))
+
+        start = torch.tensor([x], dtype=torch.float64)
+        if rule.step(counted, 0.0, 0.5, start, rule.init(counted, 0.0, start)) is None:
+            raise Unanswered(" (step returns None)")
+        asked.clear()
+        return torch.as_tensor(solve(counted, start, (0.0, 1.5), rule=rule, steps=3).ys)[-1, 0]
+
+    expect_close(
+        walk(lambda t, x: -x, 1.0),
+        _scalar(0.21875),
+        "with dx/dt = -x, from x = 1, 3 steps of h = 0.5",
+        [
+            (_scalar(0.125), "That is Euler's method: put the field into the carry of Step, and use what comes back."),
+            (_scalar(0.625**3), "That is the midpoint rule: look once, and use the look of the step before."),
+            (_scalar(-0.53125), "The weights are exchanged: 3/2 is of this look, -1/2 of the one before."),
+            (_scalar(-0.15625), "Both weights are positive: the one of the look before is -1/2."),
+            (_scalar(-0.0625), "Both weights are positive: the one of the look before is -1/2."),
+            (_scalar(-0.25), "The step size is missing: a step adds h times the two looks."),
+            (_scalar(math.exp(-1.5)), "That is the exact solution: here the steps themselves are asked for."),
+        ],
+        "The first step is Euler's, since nothing is carried yet; the next adds h (3/2 F_n - 1/2 F_{n-1}).",
+    )
+    expect_close(
+        walk(lambda t, x: torch.full_like(x, float(t) ** 2), 0.0),
+        _scalar(0.875),
+        "with dx/dt = t^2, from x = 0, 3 steps of h = 0.5",
+        [(_scalar(2.25), "The field is taken at the end of the step: it is asked at t.")],
+        "The field is asked at the time t with which the step begins.",
+    )
+    if len(asked) != 3:
+        raise NotYet(f"3 steps take {len(asked)} looks", "Each step looks once: the other look is in the carry.")
+    if rule.evaluations(1) != 1:
+        raise NotYet(f"evaluations(1) is {rule.evaluations(1)!r}", "A step costs one evaluation of the whole field.")
+    if rule.order != 2 or rule.one_step:
+        raise NotYet(
+            f"order is {rule.order} and one_step is {rule.one_step}",
+            "The order is 2; and one_step is False, or a checkpoint would go on from t and y alone.",
+        )
 
 
 def _implicit_walk(walk: Any) -> None:
@@ -244,6 +275,6 @@ EXERCISES = (
     Exercise("midpoint-walk", "The midpoint rule", 10, "easy", _midpoint_walk),
     Exercise("kutta-third", "Kutta's method of order three", 15, "medium", _kutta_third),
     Exercise("next-step", "The next step", 10, "medium", _next_step),
-    Exercise("stage-count", "One stage fewer", 10, "medium", _stage_count),
+    Exercise("two-step-rule", "A step rule of your own", 15, "medium", _two_step_rule),
     Exercise("implicit-walk", "Implicit Euler", 15, "hard", _implicit_walk),
 )

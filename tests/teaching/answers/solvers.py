@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from odelib.solvers import TABLEAUS, Step, StepRule
+
 
 def _walk(step, start=lambda n, h: n * h, count=lambda steps: steps):
     """A walk with a step (F, t, x, h) -> x; mistakes are made in the step, the times or the number of steps."""
@@ -99,6 +101,41 @@ def _diagonal(S, x, h, steps):
     return x / (1 - h * S.diagonal()) ** steps
 
 
+def _two_step(
+    weights=(1.5, -0.5),
+    carry=lambda now: now,
+    back=lambda carry: carry,
+    scale=lambda h: h,
+    when=lambda t, h: t,
+    twice=False,
+    cost=1.0,
+    order=2,
+    one_step=False,
+):
+    class TwoStep(StepRule):
+        def evaluations(self, terms):
+            return cost
+
+        def step(self, field, t, h, y, before):
+            now = field(when(t, h), y)
+            last = now if before is None else back(before)
+            if twice:
+                field(t, y)
+            w0, w1 = weights if before is not None or weights != (1.5, 0.5) else (1.0, 0.0)
+            return Step(y + scale(h) * (w0 * now + w1 * last), carry=carry(now))
+
+    TwoStep.order, TwoStep.one_step = order, one_step
+    return TwoStep
+
+
+def _returning(what):
+    class Rule(_two_step()):
+        def step(self, field, t, h, y, before):
+            return what(y)
+
+    return Rule
+
+
 _inv = torch.linalg.inv
 _SIMPSON = (1 / 6, 2 / 3, 1 / 6)
 
@@ -112,7 +149,7 @@ RIGHT = {
         (np.array(_SIMPSON), np.array([-1, 2])),
     ),
     "next-step": (_next, _next_by_cases),
-    "stage-count": ((151, 196), [151.0, 196.0], torch.tensor([151, 196])),
+    "two-step-rule": (_two_step(), _two_step(carry=lambda now: {"field": now}, back=lambda carry: carry["field"])),
     "implicit-walk": (_implicit, _implicit_by_power, _implicit_by_eigenvectors),
 }
 WRONG = {
@@ -183,19 +220,25 @@ WRONG = {
         ("always h = 0.5", lambda h, E, p: _next(0.5, E, p), "passed in"),
         ("called instead of passed", 0.45, "Pass the function itself"),
     ),
-    "stage-count": (
-        ("start forgotten", (150, 195), "one more"),
-        ("accepted steps alone", (139, 196), "50 steps were tried"),
-        ("four each", (200, 200), "known from the step before"),
-        ("four after a rejection", (155, 196), "still known"),
-        ("first step chosen", (152, 197), "here it is given"),
-        ("a new start for each try", (151, 200), "keeps its first stage"),
-        ("a start too many", (151, 197), "no further step"),
-        ("accepted steps alone, without reuse", (151, 184), "cost evaluations too"),
-        ("no difference", (151, 151), "with reuse"),
-        ("not a number", (float("nan"), 196), "Give two numbers"),
-        ("between", (148.6, 196), "Three new evaluations"),
-        ("one number", 151, "Give two numbers"),
+    "two-step-rule": (
+        ("the rule itself", _two_step()(), "Pass the class"),
+        ("a function", lambda field, t, h, y, carry: y, "no class that inherits"),
+        ("no rule", dict, "no class that inherits"),
+        ("nothing carried", _two_step(carry=lambda now: None), "Euler's method"),
+        ("carry not used", _two_step(weights=(1.0, 0.0)), "Euler's method"),
+        ("midpoint", TABLEAUS["midpoint"], "no class that inherits"),
+        ("exchanged", _two_step(weights=(-0.5, 1.5)), "exchanged"),
+        ("both positive", _two_step(weights=(1.5, 0.5)), "positive"),
+        ("no step size", _two_step(scale=lambda h: 1.0), "step size is missing"),
+        ("half the step", _two_step(scale=lambda h: h / 2), "first step is Euler's"),
+        ("at the end", _two_step(when=lambda t, h: t + h), "it is asked at t"),
+        ("halfway", _two_step(when=lambda t, h: t + h / 2), "with which the step begins"),
+        ("two looks", _two_step(twice=True), "3 steps take 6 looks"),
+        ("cost forgotten", _two_step(cost=2.0), "evaluations(1) is 2.0"),
+        ("order of Euler", _two_step(order=1), "The order is 2"),
+        ("forgets in a checkpoint", _two_step(one_step=True), "one_step is False"),
+        ("the state alone", _returning(lambda y: y), "raised"),
+        ("nothing", _returning(lambda y: 1 / 0), "raised ZeroDivisionError"),
     ),
     "implicit-walk": (
         ("explicit", _linear(lambda eye, S, h: eye + h * S), "explicit Euler"),
