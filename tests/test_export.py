@@ -1,9 +1,6 @@
 """Exported models: any batch and any length, the same numbers, and nothing left of an export that fails."""
 
-import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from odelib.models import (
 )
 from odelib.training import TrainConfig, load
 from odelib.training.trained import Trained
+from tests.disks import largest_file
 
 SMALL: Any = {"dim": 8, "num_heads": 2, "mlp_ratio": 2, "intervals": 1}
 TEXT: Any = {**SMALL, "vocab_size": 30, "max_tokens": 9}
@@ -113,17 +111,6 @@ def test_what_torch_cannot_follow_is_one_sentence(
     assert "torch cannot follow this model for inputs of any size (UserError: Constraints violated (batch)" in sentence
     assert sentence.endswith("export it to safetensors")
     assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let the kernel itself refuse to write more than ``size`` bytes into a file, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,5 @@
 import errno
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from odelib.data import ImageData
 from odelib.models import ViTConfig
 from odelib.training import Checkpoint, CheckpointError, TrainConfig, load_checkpoint, train
 from odelib.training.checkpoint import CHECKPOINT, check_same_run, save_checkpoint
+from tests.disks import largest_file
 
 
 def a_checkpoint(config: TrainConfig, epoch: int = 1, size: int = 1000) -> Checkpoint:
@@ -54,17 +52,6 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     monkeypatch.undo()
     assert load_checkpoint(tmp_path).epoch == 1
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let the kernel itself refuse to write more than ``size`` bytes into a file (Python ignores SIGXFSZ)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_write_that_the_kernel_cuts_short_leaves_the_checkpoint_before(config: TrainConfig, tmp_path: Path) -> None:
