@@ -194,6 +194,7 @@ def test_readme_code_runs():
         assert names["logits"].shape == (8, 10)
 
 
+@pytest.mark.slow
 def test_import_stays_light():
     heavy = {"matplotlib", "torchvision", "torchdiffeq", "scipy", "IPython", "tyro", "tqdm"}
     code = "import sys, torch; before = set(sys.modules); import odelib; print(*set(sys.modules) - before)"

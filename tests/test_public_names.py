@@ -28,6 +28,7 @@ def test_the_import_loads_nothing_heavy():
     assert out.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_with_all_names_nothing_is_loaded_that_few_need():
     code = (
         "import sys, torch; before = set(sys.modules); from odelib import *; "

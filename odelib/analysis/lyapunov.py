@@ -1,6 +1,7 @@
 """Lyapunov exponents: how fast neighbouring states part or meet, per unit of time."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -61,12 +62,7 @@ def lyapunov_exponents(
     tangents = torch.linalg.qr(drawn.to(y0.device)).Q  # (batch, size, count), orthonormal columns
     y, growth = y0, y0.new_zeros(len(y0), count)
     for i in range(discard + steps):
-
-        def step(state: Tensor, time: float = t + i * h) -> Tensor:
-            end: Tensor = integrate(field, method, state, t=time, h=h, steps=1)
-            return end
-
-        y, pushed = _push_all(step, y, tangents)
+        y, pushed = _push_all(partial(integrate, field, method, t=t + i * h, h=h, steps=1), y, tangents)
         tangents, r = torch.linalg.qr(pushed)
         if i >= discard:
             growth = growth + r.diagonal(dim1=1, dim2=2).abs().log()

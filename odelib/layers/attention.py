@@ -1,5 +1,7 @@
 """Multi-head attention: of a sequence to itself, to its past, or to another sequence."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -103,19 +105,18 @@ class MultiHeadAttention(nn.Module):
                 "no memory came for a field that reads one: pass the encoder's output, or make it with cross=False"
             )
         cache, memory = self.context.cache, self.context.memory
-
-        def project(tokens: Tensor) -> tuple[Tensor, ...]:
-            parted = self.qkv(tokens).view(*tokens.shape[:2], 3, self.num_heads, -1)
-            return parted.permute(2, 0, 3, 1, 4).unbind(0)  # type: ignore[no-any-return]
-
-        def keys_and_values() -> tuple[Tensor, Tensor]:
-            _, k, v = project(memory)
-            return (k if self.k_norm is None else self.k_norm(k)), v
-
-        q, _, _ = project(x)
+        q, _, _ = self._project(x)
         q = q if self.q_norm is None else self.q_norm(q)
-        k, v = keys_and_values() if cache is None else cache.once(keys_and_values)
+        k, v = self._keys_and_values(memory) if cache is None else cache.once(partial(self._keys_and_values, memory))
         return attend(q, k, v, keys_to_read(q, k, self.context.memory_mask, causal=False)).transpose(1, 2).flatten(2)
+
+    def _project(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        parted = self.qkv(tokens).view(*tokens.shape[:2], 3, self.num_heads, -1)
+        return parted.permute(2, 0, 3, 1, 4).unbind(0)  # type: ignore[no-any-return]
+
+    def _keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        _, k, v = self._project(memory)
+        return (k if self.k_norm is None else self.k_norm(k)), v
 
 
 def width_of_head(dim: int, num_heads: int) -> int:

@@ -1,5 +1,6 @@
 """The vector field of a transformer layer, dx/dt = A(t, x) + M(t, x), and its terms."""
 
+from collections.abc import Callable
 from functools import partial
 
 from jaxtyping import Float
@@ -133,17 +134,15 @@ class TransformerField(nn.Module, SplitField, RandomField, ContextField):
         super().__init__()
         make_norm = NORMS[choose(norm, NORMS, "norm")]
         shared = make_norm(dim, eps=norm_eps) if choose(norm_place, PLACES, "norm_place") == "shared" else None
-
-        def term(sublayer: nn.Module) -> Term:
-            own = make_norm(dim, eps=norm_eps) if shared is None else shared
-            return Term(own, sublayer, dropout, drop_path, post=norm_place == "post")
-
+        own: Callable[[], nn.Module] = partial(make_norm, dim, eps=norm_eps) if shared is None else lambda: shared
+        term = partial(Term, dropout=dropout, drop_path=drop_path, post=norm_place == "post")
         attention = partial(
             MultiHeadAttention, dim, num_heads, qkv_bias, proj_bias=proj_bias, qk_norm=qk_norm, norm_eps=norm_eps
         )
-        self.attention = term(attention(causal=causal, rotary=rotary, rotary_dim=rotary_dim, rotary_base=rotary_base))
-        self.cross = term(attention(cross=True)) if cross else None
-        self.mlp = term(MLP(dim, int(dim * mlp_ratio), activation))
+        reads = attention(causal=causal, rotary=rotary, rotary_dim=rotary_dim, rotary_base=rotary_base)
+        self.attention = term(own(), reads)
+        self.cross = term(own(), attention(cross=True)) if cross else None
+        self.mlp = term(own(), MLP(dim, int(dim * mlp_ratio), activation))
         self.reads = ("mask", "cache") + (("memory", "memory_mask") if cross else ())
         self._check()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -58,39 +59,17 @@ class ExplicitRungeKutta(StepRule):
 
     def step(self, field: Field, t: Time, h: Time, y: State, carry: list[State] | None = None) -> Step:
         """Take one step."""
-        tableau, grad, following = self.tableau, torch.is_grad_enabled(), []
+        tableau = self.tableau
         stages = self.stages(field, t, h, y, [] if carry is None else carry)
-        y1 = combine(y, h, tableau.result_pairs, stages)
-
-        def at_end() -> State:
-            following.append(field(t + h, y1))
-            return following[0]  # type: ignore[no-any-return]
-
-        def complete(further: bool = False) -> list[State]:
-            # Who asks may want no graph, as a search for events does: outputs and the next step may want these stages
-            # with theirs. On a fixed grid nobody needs the one that is the first of the next step.
-            with torch.set_grad_enabled(grad):
-                if len(stages) < tableau.stages:
-                    stages.append(at_end())
-                if further and len(stages) == tableau.stages:
-                    for i, (node, weights) in enumerate(tableau.dense_pairs):
-                        if i == 0 and tableau.dense_fsal:
-                            stages.append(at_end())
-                        else:
-                            stages.append(field(t + node * h, combine(y, h, weights, stages)))
-            return stages
-
-        def error() -> State:
-            values = complete()
-            with torch.no_grad():
-                return weighted(h, tableau.error_pairs, values)  # type: ignore[no-any-return]
-
+        taken = _Stages(
+            tableau, field, t, h, y, combine(y, h, tableau.result_pairs, stages), stages, torch.is_grad_enabled(), []
+        )
         return Step(
-            y1,
-            error if tableau.error_pairs else None,
-            following,
-            (lambda theta: combine(y, h, tableau.dense_weights(theta), complete(True))) if tableau.b_dense else None,
-            (lambda: self._spread(h, y, complete())) if tableau.c[-2:] == (1.0, 1.0) else None,
+            taken.y1,
+            taken.error if tableau.error_pairs else None,
+            taken.following,
+            taken.dense if tableau.b_dense else None,
+            taken.spread if tableau.c[-2:] == (1.0, 1.0) else None,
         )
 
     def increment(
@@ -101,16 +80,66 @@ class ExplicitRungeKutta(StepRule):
         stages = self.stages(field, t, h, y, [] if carry is None else carry)
         change = weighted(h, tableau.result_pairs, stages)
 
-        def error() -> State:
-            if len(stages) < tableau.stages:
-                stages.append(field(t + h, plus(y, change)))
-            return weighted(h, tableau.error_pairs, stages)  # type: ignore[no-any-return]
-
+        # A method, not a function in here: those are made, and in the tests wrapped by the type checker, at each step.
+        error = partial(self._increment_error, field, t, h, y, change, stages)
         return change, error if tableau.error_pairs else None
 
-    def _spread(self, h: Time, y: State, stages: list[State]) -> tuple[Tensor, Tensor]:
+    def _increment_error(self, field: Field, t: Time, h: Time, y: State, change: State, stages: list[State]) -> State:
+        if len(stages) < self.tableau.stages:
+            stages.append(field(t + h, plus(y, change)))
+        return weighted(h, self.tableau.error_pairs, stages)  # type: ignore[no-any-return]
+
+
+@dataclass(eq=False)
+class _Stages:
+    """The stages of a step, and what they give when asked: its error, the states inside it, how stiff it was."""
+
+    tableau: Tableau
+    field: Field
+    t: Time
+    h: Time
+    y: State
+    y1: State
+    stages: list[State]
+    grad: bool
+    following: list[State]
+
+    def at_end(self) -> State:
+        """Evaluate the field at the end of the step, where the next one begins."""
+        self.following.append(self.field(self.t + self.h, self.y1))
+        return self.following[0]
+
+    def complete(self, further: bool = False) -> list[State]:
+        """Return all stages: those of the error estimate and, with ``further``, those of the state inside the step."""
+        tableau, stages = self.tableau, self.stages
+        # Who asks may want no graph, as a search for events does: outputs and the next step may want these stages
+        # with theirs. On a fixed grid nobody needs the one that is the first of the next step.
+        with torch.set_grad_enabled(self.grad):
+            if len(stages) < tableau.stages:
+                stages.append(self.at_end())
+            if further and len(stages) == tableau.stages:
+                for i, (node, weights) in enumerate(tableau.dense_pairs):
+                    if i == 0 and tableau.dense_fsal:
+                        stages.append(self.at_end())
+                    else:
+                        inside = combine(self.y, self.h, weights, stages)
+                        stages.append(self.field(self.t + node * self.h, inside))
+        return stages
+
+    def error(self) -> State:
+        """Return the error estimate of the embedded method."""
+        values = self.complete()
+        with torch.no_grad():
+            return weighted(self.h, self.tableau.error_pairs, values)  # type: ignore[no-any-return]
+
+    def dense(self, theta: float) -> State:
+        """Return the state at the fraction ``theta`` of the step."""
+        return combine(self.y, self.h, self.tableau.dense_weights(theta), self.complete(True))  # type: ignore[no-any-return]
+
+    def spread(self) -> tuple[Tensor, Tensor]:
         """Return how far the last two stages are apart, and how far the states at which they were evaluated."""
-        other, last = (combine(y, h, weights, stages) for _, weights in self.tableau.stage_pairs[-2:])
+        stages = self.complete()
+        other, last = (combine(self.y, self.h, weights, stages) for _, weights in self.tableau.stage_pairs[-2:])
         return _size(minus(stages[-1], stages[-2])), _size(minus(last, other))
 
 

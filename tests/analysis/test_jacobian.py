@@ -26,6 +26,7 @@ def test_those_of_a_transformer_layer_are_those_of_its_dense_jacobian(field, x):
     torch.testing.assert_close(singular_values(layer, x, 80), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_those_of_a_whole_network_and_of_its_steps(depth, x):
     torch.testing.assert_close(singular_values(depth, x, 3), dense(depth, x)[:, :3], rtol=1e-8, atol=0)
     values = singular_values_by_step(depth, x, count=2)

@@ -14,6 +14,7 @@ def lorenz(t, y):
     return torch.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], dim=-1)
 
 
+@pytest.mark.slow
 def test_a_linear_system_has_the_real_parts_of_its_eigenvalues():
     # Blocks with the eigenvalues 0.2 +- 3i, -0.5 and -1, mixed by a change of basis.
     blocks = torch.tensor([[0.2, 3, 0, 0], [-3, 0.2, 0, 0], [0, 0, -0.5, 1], [0, 0, 0, -1.0]], dtype=F64)
@@ -37,6 +38,7 @@ def test_time_is_passed_on():
     assert float(found) == pytest.approx(1.5, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_lorenz_system():
     """(0.906, 0, -14.572): Sprott, Chaos and Time-Series Analysis (2003), for Lorenz's own parameters."""
     start = torch.randn(256, 3, dtype=F64, generator=torch.Generator().manual_seed(0)) + torch.tensor([1.0, 1.0, 25.0])

@@ -66,6 +66,7 @@ def test_terms_that_commute_have_no_commutator_and_two_equal_terms_neither():
     assert torch.equal(commutator(cubic, x), torch.zeros_like(x))
 
 
+@pytest.mark.slow
 def test_the_first_commutator_warns_of_nothing():
     code = "import torch; from odelib import Sum; from odelib.analysis import commutator as c; "
     code += "c(Sum(lambda t, y: y**3, lambda t, y: -y), torch.ones(2))"

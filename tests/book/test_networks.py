@@ -77,6 +77,7 @@ def test_ten_bits_keep_a_matrix_to_half_a_step():
     assert ((whole * step - weight).abs() <= 0.51 * step + 1e-3 * weight.abs()).all()
 
 
+@pytest.mark.slow
 def test_classifiers_compute_what_odelib_computes(compute):
     generator = torch.Generator().manual_seed(0)
     tasks = [
@@ -103,6 +104,7 @@ def test_classifiers_compute_what_odelib_computes(compute):
     assert seen > 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accurately", [False, True])
 def test_classifiers_answer_as_they_are_kept(compute, accurately):
     """Of all 35 networks, for five garments, as trained and on the accurate solution."""

@@ -60,6 +60,7 @@ window.setFormulas = () => MathJax.startup.promise;
 </script></head><body><article class="bd-article"><h1 id="top">{title}</h1>{body}</article></body></html>"""
 
 
+@pytest.mark.slow
 def test_the_book_becomes_one_pdf_with_outline_and_links(tmp_path, chromium_path):
     (tmp_path / "_toc.yml").write_text("root: index\nparts:\n  - chapters:\n      - file: one\n")
     unseen = '<div class="claims">unseen</div><a href="one.html#top">there</a><a href="https://a.b/c">away</a>'

@@ -24,6 +24,7 @@ def test_the_exercises_that_cells_ask_for():
     assert asked_in(cells) == {"a": 4, "b": 2}
 
 
+@pytest.mark.slow
 def test_a_chapter_with_answers(tmp_path, capsys):
     path = tmp_path / "chapter.ipynb"
     cells = [

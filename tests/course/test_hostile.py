@@ -68,6 +68,7 @@ def a_sandbox():
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 def test_a_few_hostile_submissions(tmp_path):
     check([one for one in HOSTILE if one.name in FAST], tmp_path, jobs=1)
 

@@ -274,6 +274,7 @@ def run_forking(source: Source, program: str) -> list[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_taken_up_again(server: Any, tmp_path: Path) -> None:
     # Synchronising and naming each file, then the move of both, then no death.
     source, steps = text_source(server), range(1, 7)
@@ -305,6 +306,7 @@ def test_a_second_process_says_that_it_waits(
     assert capsys.readouterr().err.startswith("waiting for another process, which is downloading Tiny Shakespeare into")
 
 
+@pytest.mark.slow
 def test_two_processes_download_once(server: Any, tmp_path: Path) -> None:
     program = f"for p in [in_a_process('{tmp_path}/root', 0) for _ in range(2)]: print(os.waitpid(p, 0)[1])"
     assert run_forking(text_source(server), program) == ["0", "0"]

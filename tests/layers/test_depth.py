@@ -184,6 +184,7 @@ def test_noise_is_held_over_the_stages_of_a_step(weights):
     torch.testing.assert_close(block(x), block(x), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_strang_has_order_two_with_midpoint_and_one_with_euler_substeps_where_terms_are_three():
     torch.manual_seed(0)
     field = TransformerField(16, 2, 2.0, cross=True).to(F64)
@@ -229,6 +230,7 @@ def test_reversible_gradients_are_those_of_the_reversible_rule():
     assert modes("reversible")[0].nfe == block.nfe == 2 * modes("backprop")[0].nfe
 
 
+@pytest.mark.slow
 def test_adjoint_gradients_converge_to_those_of_backpropagation():
     distances = []
     for steps in (4, 16):

@@ -145,6 +145,7 @@ def test_a_state_without_a_batch_is_refused():
         solve(lambda t, y: -y, torch.ones(0, 3), (0.0, 1.0), steps=EACH)
 
 
+@pytest.mark.slow
 def test_too_many_steps_and_too_small_ones_are_refused():
     steps = Adaptive(rtol=1e-4, atol=1e-4, per_sample=True, max_steps=5)
     with pytest.raises(SolverError, match="max_steps=5 reached with step control per sample: allow more steps"):

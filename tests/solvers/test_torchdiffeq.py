@@ -535,6 +535,7 @@ print(told[0].filename)
 """
 
 
+@pytest.mark.slow
 def test_the_way_of_a_tolerance_to_the_controller_is_short():
     calls, first, second, rest_is_like_it, warned_at = printed_by(WAY)
     assert first.split() == ["torchdiffeq.py", "adaptive.py"]
@@ -553,6 +554,7 @@ for library in (odelib, torchdiffeq):
 """
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps_in_single_precision_keep_as_many_digits_as_torchdiffeq():
     ours, theirs = map(float, printed_by(LONG))
     assert ours <= theirs < 1e-4

@@ -48,6 +48,7 @@ def test_the_interval_draws_networks_first():
         rank_correlation({"a": rising[:2]})
 
 
+@pytest.mark.slow
 def test_points_of_a_table_and_of_a_network_agree(tmp_path):
     torch.manual_seed(0)
     sizes = {"dim": 16, "num_heads": 2, "mlp_ratio": 2.0, "vocab_size": 11, "max_tokens": 12, "intervals": 3}

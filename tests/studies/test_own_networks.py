@@ -33,6 +33,7 @@ def solve_accurately(model, images):
     return other(images.double())
 
 
+@pytest.mark.slow
 def test_a_network_is_measured_as_trained_refined_and_shuffled(images):
     model = vit(intervals=3)
     task = Pictures(images, torch.arange(40) % 10)
@@ -63,6 +64,7 @@ def test_a_network_is_measured_as_trained_refined_and_shuffled(images):
     assert "shuffled" not in measure_own(vit(intervals=1, steps=2), task, images=2)
 
 
+@pytest.mark.slow
 def test_a_stiff_network_is_solved_until_it_settles(images):
     model = vit(intervals=1)
     with torch.no_grad():

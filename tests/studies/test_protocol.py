@@ -143,6 +143,7 @@ def test_the_books_own_protocol_can_be_read(tmp_path: Path, family: str, questio
     assert read(tmp_path, text.replace("  clothes:", f"  {setting}:"), None).protocol
 
 
+@pytest.mark.slow
 def test_runs_carry_their_protocol_and_another_one_loses_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +183,7 @@ def test_runs_without_a_protocol_are_not_taken_for_runs_of_one(tmp_path: Path) -
         run_study(file, folder, here)
 
 
+@pytest.mark.slow
 def test_the_family_of_the_protocol_sets_the_intervals(tmp_path: Path) -> None:
     text = write_report(pretend(tmp_path / "two")).read_text()
     assert "97.5 % interval of the gain" not in text  # three comparisons, so 1 - 0.05 / 3

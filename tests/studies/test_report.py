@@ -101,6 +101,7 @@ def test_the_table_has_the_numbers(tmp_path: Path) -> None:
     assert float(rows["words", "parallel"]["difference"]) == pytest.approx(-0.01)
 
 
+@pytest.mark.slow
 def test_the_report_says_what_is_to_be_seen(tmp_path: Path) -> None:
     text = write_report(pretend(tmp_path / "two")).read_text()
     assert "27 of 27 runs are done." in text
@@ -141,6 +142,7 @@ def test_every_figure_is_there_and_readable(tmp_path: Path) -> None:
     assert "MFLOPs" in "".join(ET.parse(tmp_path / "elsewhere/compute-words.svg").getroot().itertext())
 
 
+@pytest.mark.slow
 def test_a_report_says_what_another_test_set_would_change(tmp_path: Path) -> None:
     # Each network of a variant gets its own easy items right, others by chance: the items are a noise of their own.
     rng = np.random.default_rng(3)
@@ -273,6 +275,7 @@ claims:
     assert "Held equal: parameters, field evaluations, FLOPs." in text
 
 
+@pytest.mark.slow
 def test_a_kept_study_has_the_same_report(tmp_path, capsys):
     study, kept = pretend(tmp_path / "study"), tmp_path / "kept"
     assert main(["report", str(study), "--keep", str(kept)]) == 0
@@ -293,6 +296,7 @@ def test_a_damaged_kept_study_names_the_line(tmp_path, capsys):
     assert "line 2 is not a kept run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_kept_study_says_what_is_missing(tmp_path):
     kept = tmp_path / "kept"
     main(["report", str(pretend(tmp_path / "study")), "--keep", str(kept)])

@@ -161,6 +161,7 @@ def test_no_number_of_seeds_sees_nothing() -> None:
 # Simulated data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(5, 5), (20, 10)])
 def test_the_interval_of_a_difference_holds_it_in_95_of_100_cases(sizes: tuple[int, int]) -> None:
     trials = 2000
@@ -255,6 +256,7 @@ def normal(gain: float, spread: float, relevant: float = 0.0, count: int = 5) ->
     return Comparison(claim, "here", "test_accuracy", *arms, None)
 
 
+@pytest.mark.slow
 def test_under_the_null_a_whole_study_seldom_decides_anything() -> None:
     # Ten claims of no true gain, and none that would matter: one decided wrongly is one too many.
     trials, wrong = 200, 0
@@ -263,6 +265,7 @@ def test_under_the_null_a_whole_study_seldom_decides_anything() -> None:
     assert wrong / trials <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 
+@pytest.mark.slow
 def test_with_few_test_images_a_study_of_no_gain_seldom_decides_anything() -> None:
     # 1,000 test images, so scores are multiples of a thousandth and often equal; twenty claims.
     claim = Claim("", "a", "b", ("here",))

@@ -256,6 +256,7 @@ def test_the_kept_studies_can_be_read(path: Path) -> None:
 # Doing it
 
 
+@pytest.mark.slow
 def test_each_run_leaves_a_folder_and_none_is_done_twice(tmp_path: Path) -> None:
     lines: list[str] = []
     file, folder = written(tmp_path, SMALL), tmp_path / "out"
@@ -325,6 +326,7 @@ def test_a_worker_without_the_folder_says_so(tmp_path: Path) -> None:
     assert "this worker sees no" in outcome.message
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_always_dies_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deadly(chosen: Job, study: str, threads: int) -> job.Outcome:
         if chosen.name == "fashion/usual-2x1/seed0":

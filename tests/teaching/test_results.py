@@ -222,6 +222,7 @@ def test_the_kept_writer_is_that_of_its_run(real_data):
     assert loss == pytest.approx(_metric("text-characters", "parallel", "test_loss"), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_samples_of_a_study_are_kept_whole(tmp_path, real_data, monkeypatch):
     monkeypatch.setenv("ODELIB_DATA", str(real_data))
     monkeypatch.setattr(samples, "TEMPERATURES", (0.0, 1.0))

@@ -43,6 +43,7 @@ def test_equal_steps_are_those_of_the_depth_block(model: ViT) -> None:
     assert model.nfe == 2 * 3 * 2
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_causal_and_crossed_fields_are_swapped_too() -> None:
     sizes = {"dim": 8, "num_heads": 2, "intervals": 1, "vocab_size": 11, "max_tokens": 9}

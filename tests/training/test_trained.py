@@ -176,6 +176,7 @@ def test_the_whole_computation_is_exported_for_any_batch(shapes: Path, tmp_path:
         torch.testing.assert_close(found, load(shapes / "run").model(images))
 
 
+@pytest.mark.slow
 def test_onnx_gives_the_same_numbers(shapes: Path, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     assert main(f"export {shapes}/run --to onnx --out {tmp_path}/out".split()) == 0

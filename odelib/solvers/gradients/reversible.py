@@ -97,8 +97,4 @@ def _tensors(tree: Any) -> list[Tensor]:
 def _detached(tree: Any, wanted: bool = False) -> Any:
     if isinstance(tree, Tensor):
         return tree.detach().requires_grad_(wanted)
-
-    def freed(leaf: Any) -> Any:
-        return leaf.detach().requires_grad_(wanted) if isinstance(leaf, Tensor) else leaf
-
-    return pytree.tree_map(freed, tree)
+    return pytree.tree_map(lambda leaf: _detached(leaf, wanted) if isinstance(leaf, Tensor) else leaf, tree)
