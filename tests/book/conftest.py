@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -155,9 +156,9 @@ def browser(chromium_path, debugger):
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def opened(browser, site):
-    """Open a page, without what it takes from elsewhere; ``live`` brings the explorable into view and waits for it."""
+@contextmanager
+def opening(browser, site):
+    """Lend a function that opens pages, and close them: what moves in an open page takes time from the next test."""
     contexts = []
 
     def open_page(address, *, live=None, **options):
@@ -175,6 +176,15 @@ def opened(browser, site):
             page.locator(f"section[data-explore={live}].is-live canvas").first.wait_for()
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    try:
+        yield open_page
+    finally:
+        for context in contexts:
+            context.close()
+
+
+@pytest.fixture
+def opened(browser, site):
+    """Open a page, without what it takes from elsewhere; ``live`` brings the explorable into view and waits for it."""
+    with opening(browser, site) as open_page:
+        yield open_page

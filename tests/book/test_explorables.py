@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.book.conftest import opening
 from tests.book.test_browser import sent
 
 PAGES = {
@@ -18,9 +19,10 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 
 
 @pytest.fixture(scope="module", params=PAGES)
-def lab(request, opened):
-    page = opened(f"{PAGES[request.param]}.html", live=request.param, **PHONE)
-    return page, request.param, page.locator(f"section[data-explore={request.param}]")
+def lab(request, browser, site):
+    with opening(browser, site) as open_page:
+        page = open_page(f"{PAGES[request.param]}.html", live=request.param, **PHONE)
+        yield page, request.param, page.locator(f"section[data-explore={request.param}]")
 
 
 def words(section):
