@@ -1,13 +1,14 @@
-// Lighthouse's performance of pages on its throttled phone (slow 4G, CPU four times as slow): a line of JSON for each.
-// Reads {browser, packages, site, pages} from the standard input. What the pages take from a CDN comes from `packages`.
+// Lighthouse's performance of pages on a phone with slow 4G and a processor of a given speed: a line of JSON for each page.
+// Reads {browser, packages, site, pages, index} from the standard input. What the pages take from a CDN comes from `packages`.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const { browser: executablePath, packages, site, pages } = JSON.parse(readFileSync(0));
+const { browser: executablePath, packages, site, pages, index } = JSON.parse(readFileSync(0));
 const load = (path) => import(pathToFileURL(join(packages, path)));
 const { default: puppeteer } = await load("puppeteer-core/lib/esm/puppeteer/puppeteer-core.js");
 const { navigation } = await load("lighthouse/core/index.js");
+const { throttling } = await load("lighthouse/core/config/constants.js");
 const CDN = /^https:\/\/(?:cdn\.jsdelivr\.net\/npm|unpkg\.com)\/((?:@[\w.-]+\/)?[\w.-]+)@[\w.-]+\/([^?]*)/;
 
 function serve(request) {
@@ -18,20 +19,32 @@ function serve(request) {
 }
 
 const browser = await puppeteer.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
-for (const name of pages) {
+
+async function visit(name, cpuSlowdownMultiplier) {
   const page = await browser.newPage();
   await page.setRequestInterception(true);
   page.on("request", serve);
-  const { lhr } = await navigation(page, `${site}/${name}.html`, { flags: { onlyCategories: ["performance"], formFactor: "mobile" } });
+  const slow = { ...throttling.mobileSlow4G, cpuSlowdownMultiplier };
+  const flags = { onlyCategories: ["performance"], formFactor: "mobile", throttling: slow };
+  const { lhr } = await navigation(page, `${site}/${name}.html`, { flags });
+  await page.close();
+  return lhr;
+}
+
+// By how much this machine is faster than the phone; its index is measured anew with each visit, and varies.
+const own = (await visit(pages[0], 1)).environment.benchmarkIndex;
+const slowdown = Math.max(1, own / index);
+for (const name of pages) {
+  const lhr = await visit(name, slowdown);
   const seconds = (id) => lhr.audits[id].numericValue / 1000;
   console.log(JSON.stringify({
     name,
+    slowdown,
     score: lhr.categories.performance.score,
     painted: seconds("first-contentful-paint"),
     largest: seconds("largest-contentful-paint"),
     blocked: seconds("total-blocking-time"),
     shift: lhr.audits["cumulative-layout-shift"].numericValue,
   }));
-  await page.close();
 }
 await browser.close();

@@ -1,15 +1,17 @@
-"""Leave out what the pages do not need: scripts without work, icons twice.
+"""Leave out what the pages do not need: scripts without work, icons twice, waiting.
 
 Jupyter Book adds Thebe's scripts to each page, twice, and the book has no
 live cells; and those of toggle buttons, where the browser's own details
 serve. The theme draws its icons by a script of a megabyte and a half,
-and brings them as a font too: here the font draws them.
+and brings them as a font too: here the font draws them. Scripts that the
+page would wait for before it shows a word run when it has been read.
 """
 
 import re
 from pathlib import Path
 from typing import Any
 
+from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ExtensionError
 
 IDLE = re.compile("thebe|togglebutton|togglehint|toggleopen", re.I)
@@ -31,6 +33,23 @@ def _drop_idle(
         context[kind] = kept
 
 
+def _defer(
+    app: Any, page: str, template: str, context: Any, tree: Any
+) -> None:
+    if page == "search":  # there, scripts in the page use those at once
+        return
+    context["script_files"] = [
+        _JavaScript(
+            script.filename,
+            priority=script.priority,
+            **({"defer": "defer"} | script.attributes),
+        )
+        if script.filename
+        else script
+        for script in context["script_files"]
+    ]
+
+
 def _empty_icons(app: Any, exception: Any) -> None:
     if exception is None and app.builder.name == "html":
         script = Path(app.outdir, "_static/scripts/fontawesome.js")
@@ -44,5 +63,6 @@ def _empty_icons(app: Any, exception: Any) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx, after those that add scripts."""
     app.connect("html-page-context", _drop_idle, priority=900)
+    app.connect("html-page-context", _defer, priority=901)
     app.connect("build-finished", _empty_icons)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -241,3 +241,9 @@ def test_loads_little(visit, html, site):
     own = {urlsplit(url).path for url in [visit.page.url, *resources] if url.startswith(site)}
     assert len(own) > 10
     assert sum(sent(html / path.lstrip("/")) for path in own) < 1_100_000
+
+
+def test_no_script_is_waited_for(html, page_name):
+    scripts = re.findall(r"<script\b[^>]*\bsrc=[^>]*>", (html / f"{page_name}.html").read_text())
+    assert scripts
+    assert [script for script in scripts if " defer" not in script] == []
