@@ -200,7 +200,7 @@ def _size(steps: Adaptive, ratios: Any) -> Tensor:
     size: Any = rms(ratios) if steps.norm is None else steps.norm(ratios)
     if not isinstance(size, Tensor) or size.numel() != 1 or size.is_complex():
         raise TypeError(f"norm returned {size!r}: return one real number as a 0-dimensional tensor")
-    return size
+    return size.reshape(())
 
 
 def _over(y: State, scale: State) -> State:

@@ -174,6 +174,8 @@ def check_results(y: Any, dy: Any, whose: str = "the field", what: str = "dy/dt"
         TypeError: It is no tensor, or of another dtype or device.
         ValueError: It has another shape.
     """
+    if not isinstance(y, Tensor | tuple):
+        raise TypeError(f"{whose} was called with a {type(y).__name__} as the state: call it as field(t, y)")
     leaves, values = ((y,), (dy,)) if isinstance(y, Tensor) else (y, dy)
     if not isinstance(values, tuple) or len(values) != len(leaves):
         raise TypeError(

@@ -150,7 +150,7 @@ def judge(name: str, answer: Any) -> Verdict:
         return Verdict(False, True, f"{name}: not yet: the answer ends the program. Return, and leave out exit().")
     except Exception as error:  # whatever the learner's code raises is an answer to the learner
         said = _said(error)
-        if re.search("'ellipsis'|(not|of|got) ellipsis", said):  # einsum and indexing speak of others
+        if re.search("'ellipsis'|(not|of|got|a|an) ellipsis", said):  # einsum and indexing speak of others
             return Verdict(False, False, f"{name}: not answered yet (a `...` is still in the code)")
         return Verdict(False, True, f"{name}: not yet: the answer raised {said}. Run it by hand first.")
     return Verdict(True, True, f"{name}: correct")

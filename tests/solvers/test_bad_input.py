@@ -32,6 +32,13 @@ class Mute(nn.Module):
     def forward(self, t, y):
         return -y
 
+class Exchanged(StepRule):
+    order = 1
+    def evaluations(self, terms):
+        return 1.0
+    def step(self, field, t, h, y, carry):
+        return Step(y + h * field(y, t))
+
 mute = Mute()
 mute.callback_step = lambda t: None
 only = Sum(field, Exact(lambda t, h, y: y))
@@ -104,6 +111,7 @@ cases = [
     (solved(steps=Grid(1e-300)), "less than what tells two numbers apart at the times 0.0 and 1.0"),
     (lambda: Adaptive(norm=lambda: 1.0), "give a function, or None; it is called with (error)"),
     (solved(steps=Adaptive(norm=lambda e: 1j * e.sum(), first_step=0.1)), "return one real number as a 0-dimensional"),
+    (solved(rule=Exchanged()), "was called with a float as the state: call it as field(t, y)"),
     (solved(steps=Adaptive(rtol=torch.ones(7), first_step=0.1)), "rtol of shape (7,) does not go with a state of"),
     (solved(steps=Adaptive(atol=(torch.ones(3, 1),))), "atol of shape (3, 1) does not go with a state of"),
     (lambda: Adaptive(jump_t=[float("nan")]), "jump_t holds NaN, (nan,): replace it by a time"),

@@ -313,3 +313,10 @@ def test_a_solution_that_explodes_says_where():
     with pytest.raises(SolverError, match=r"t=1\b|t=0\.99") as error:
         solve(lambda t, y: y * y, torch.ones(1, dtype=F64), (0.0, 0.5, 2.0), steps=Adaptive())
     assert error.value.solution.ts == (0.0, 0.5)
+
+
+def test_the_number_of_a_norm_may_have_a_dimension_of_one():
+    y0 = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    norms = (lambda e: e.abs().max(), lambda e: e.abs().max().reshape(1))
+    one, other = (solve(lambda t, y: -y, y0, (0.0, 1.0), steps=Adaptive(norm=norm)).ys for norm in norms)
+    assert torch.equal(one, other)

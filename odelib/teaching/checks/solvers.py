@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any
 
 import torch
 
-from odelib.solvers import StepRule, solve
 from odelib.teaching.exercises import (
     Exercise,
     NotYet,
-    Unanswered,
     expect_close,
     expect_function,
     expect_numbers,
 )
 from odelib.teaching.handed_out import call_with_clones
+from odelib.teaching.two_steps import two_step_rule
 
 
 def _scalar(value: float) -> torch.Tensor:
@@ -178,56 +176,6 @@ def _next_step(next_step: Any) -> None:
     )
 
 
-def _two_step_rule(answer: Any) -> None:
-    """The answer is a class that inherits from ``StepRule``: the method of Adams and Bashforth with two steps."""
-    if not (inspect.isclass(answer) and issubclass(answer, StepRule)):
-        raise NotYet("the answer is no class that inherits from StepRule", "Pass the class: TwoStep, not TwoStep().")
-    rule, asked = answer(), []
-
-    def walk(field: Any, x: float) -> torch.Tensor:
-        def counted(t: Any, y: torch.Tensor) -> torch.Tensor:
-            asked.append(float(t))
-            return torch.as_tensor(field(t, y))
-
-        start = torch.tensor([x], dtype=torch.float64)
-        if rule.step(counted, 0.0, 0.5, start, rule.init(counted, 0.0, start)) is None:
-            raise Unanswered(" (step returns None)")
-        asked.clear()
-        return torch.as_tensor(solve(counted, start, (0.0, 1.5), rule=rule, steps=3).ys)[-1, 0]
-
-    expect_close(
-        walk(lambda t, x: -x, 1.0),
-        _scalar(0.21875),
-        "with dx/dt = -x, from x = 1, 3 steps of h = 0.5",
-        [
-            (_scalar(0.125), "That is Euler's method: put the field into the carry of Step, and use what comes back."),
-            (_scalar(0.625**3), "That is the midpoint rule: look once, and use the look of the step before."),
-            (_scalar(-0.53125), "The weights are exchanged: 3/2 is of this look, -1/2 of the one before."),
-            (_scalar(-0.15625), "Both weights are positive: the one of the look before is -1/2."),
-            (_scalar(-0.0625), "Both weights are positive: the one of the look before is -1/2."),
-            (_scalar(-0.25), "The step size is missing: a step adds h times the two looks."),
-            (_scalar(math.exp(-1.5)), "That is the exact solution: here the steps themselves are asked for."),
-        ],
-        "The first step is Euler's, since nothing is carried yet; the next adds h (3/2 F_n - 1/2 F_{n-1}).",
-    )
-    expect_close(
-        walk(lambda t, x: torch.full_like(x, float(t) ** 2), 0.0),
-        _scalar(0.875),
-        "with dx/dt = t^2, from x = 0, 3 steps of h = 0.5",
-        [(_scalar(2.25), "The field is taken at the end of the step: it is asked at t.")],
-        "The field is asked at the time t with which the step begins.",
-    )
-    if len(asked) != 3:
-        raise NotYet(f"3 steps take {len(asked)} looks", "Each step looks once: the other look is in the carry.")
-    if rule.evaluations(1) != 1:
-        raise NotYet(f"evaluations(1) is {rule.evaluations(1)!r}", "A step costs one evaluation of the whole field.")
-    if rule.order != 2 or rule.one_step:
-        raise NotYet(
-            f"order is {rule.order} and one_step is {rule.one_step}",
-            "The order is 2; and one_step is False, or a checkpoint would go on from t and y alone.",
-        )
-
-
 def _implicit_walk(walk: Any) -> None:
     """The answer is ``implicit_walk(S, x, h, steps)`` for dx/dt = S x, returning the last state."""
     expect_function(walk, "implicit_walk(...)")
@@ -275,6 +223,6 @@ EXERCISES = (
     Exercise("midpoint-walk", "The midpoint rule", 10, "easy", _midpoint_walk),
     Exercise("kutta-third", "Kutta's method of order three", 15, "medium", _kutta_third),
     Exercise("next-step", "The next step", 10, "medium", _next_step),
-    Exercise("two-step-rule", "A step rule of your own", 15, "medium", _two_step_rule),
+    Exercise("two-step-rule", "A step rule of your own", 15, "medium", two_step_rule),
     Exercise("implicit-walk", "Implicit Euler", 15, "hard", _implicit_walk),
 )

@@ -114,7 +114,7 @@ def _two_step(
 ):
     class TwoStep(StepRule):
         def evaluations(self, terms):
-            return cost
+            return cost(terms) if callable(cost) else cost
 
         def step(self, field, t, h, y, before):
             now = field(when(t, h), y)
@@ -126,6 +126,41 @@ def _two_step(
 
     TwoStep.order, TwoStep.one_step = order, one_step
     return TwoStep
+
+
+def _step(now, before, h, y, carry):
+    return Step(y + h * (1.5 * now - 0.5 * (now if before is None else before)), carry=carry)
+
+
+def _stepping(step):
+    return type("TwoStep", (_two_step(),), {"step": step})
+
+
+def _for_one_number(self, field, t, h, y, carry):
+    now = field(t, y).sum()
+    return _step(now, carry, h, y, now)
+
+
+def _zero_is_none(self, field, t, h, y, carry):
+    now = field(t, y)
+    return _step(now, None if carry is None or not carry.any() else carry, h, y, now)
+
+
+def _remembering(self, field, t, h, y, carry):
+    now = field(t, y)
+    last, self.last = getattr(self, "last", None), now
+    return _step(now, last, h, y, None)
+
+
+def _into_the_state(self, field, t, h, y, carry):
+    now = field(t, y)
+    return Step(y.add_(h * (1.5 * now - 0.5 * (now if carry is None else carry))), carry=now)
+
+
+def _into_the_field(self, field, t, h, y, carry):
+    look = field(t, y)
+    now = look.clone()
+    return Step(y + look.mul_(1.5).sub_(0.5 * (now if carry is None else carry)).mul_(h), carry=now)
 
 
 def _returning(what):
@@ -231,6 +266,19 @@ WRONG = {
         ("both positive", _two_step(weights=(1.5, 0.5)), "positive"),
         ("no step size", _two_step(scale=lambda h: 1.0), "step size is missing"),
         ("half the step", _two_step(scale=lambda h: h / 2), "first step is Euler's"),
+        ("always half a unit", _two_step(scale=lambda h: 0.5), "h, t and y as they come"),
+        ("forward only", _two_step(scale=abs), "h, t and y as they come"),
+        ("for one number", _stepping(_for_one_number), "h, t and y as they come"),
+        ("no gradient", _two_step(carry=torch.Tensor.detach, back=torch.Tensor.detach), "without detach"),
+        ("a look of zero is none", _stepping(_zero_is_none), "look of 0 counts"),
+        ("remembers by itself", _stepping(_remembering), "in the carry alone"),
+        ("writes into y", _stepping(_into_the_state), "step writes into the state"),
+        ("writes into the field", _stepping(_into_the_field), "what the field returned"),
+        ("state first", _stepping(lambda self, field, t, h, y, carry: field(y, t)), "field(t, y)"),
+        ("no time", _stepping(lambda self, field, t, h, y, carry: field(y)), "field(t, y)"),
+        ("h and y exchanged", _stepping(lambda self, field, t, y, h, carry: field(t, y)), "field(t, y)"),
+        ("the state carried", _stepping(lambda self, f, t, h, y, carry: _step(f(t, y), carry, h, y, y)), "is carried"),
+        ("cost of the terms", _two_step(cost=lambda terms: float(terms)), "evaluations(2) is 2.0"),
         ("at the end", _two_step(when=lambda t, h: t + h), "it is asked at t"),
         ("halfway", _two_step(when=lambda t, h: t + h / 2), "with which the step begins"),
         ("two looks", _two_step(twice=True), "3 steps take 6 looks"),
