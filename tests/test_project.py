@@ -96,9 +96,12 @@ def test_binder_makes_the_python_that_is_asked_for(path):
     assert [found.resolve() for found in paths] == [ROOT / "constraints.txt", ROOT]
 
 
+SET_BY_MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "PINS", "PY", "PYTHON", "VENV", "WORKERS")
+
+
 def planned(*arguments):
     """What make would do; a make that runs these tests, and its options, do not count."""
-    around = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "PY")}
+    around = {name: value for name, value in os.environ.items() if name not in SET_BY_MAKE}
     return subprocess.run(["make", "-n", *arguments], cwd=ROOT, env=around, capture_output=True, text=True)
 
 

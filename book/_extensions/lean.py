@@ -38,13 +38,14 @@ def _defer(
 ) -> None:
     if page == "search":  # there, scripts in the page use those at once
         return
+    at_once = "_static/documentation_options.js"  # as on all pages this one
     context["script_files"] = [
         _JavaScript(
             script.filename,
             priority=script.priority,
             **({"defer": "defer"} | script.attributes),
         )
-        if script.filename
+        if script.filename not in ("", None, at_once)
         else script
         for script in context["script_files"]
     ]
