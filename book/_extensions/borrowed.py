@@ -25,7 +25,7 @@ from odelib.teaching.figures import FIGURE_STYLE
 
 KINDS = {
     "figure": '<figure class="ode-figure" id="fig-{}">(.*?)<figcaption',
-    "explorable": '(.*\\bdata-explore="{}".*)',
+    "explorable": '\\A(.*\\bdata-explore="{}".*)',
     "still": '\\bdata-explore="{}".*?<div class="explore-still">(.*?)</div>\n'
     '<p class="explore-note">',
 }
