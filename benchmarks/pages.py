@@ -19,16 +19,23 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import unquote
 
 from explorables import Quiet
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ROOT / ".cache/npm/node_modules"
 BOUND = 0.9
 PHONES = {"middle": 1000, "low": 264}
 
 
 class Compressed(Quiet):
-    """A server that compresses what it sends, as hosts of static sites do."""
+    """A server that compresses what it sends, as hosts of static sites do; it has the CDN's files too."""
+
+    def translate_path(self, path: str) -> str:
+        """Return the file of an address."""
+        inside = path.removeprefix("/_npm/")
+        return super().translate_path(path) if inside == path else str(PACKAGES / unquote(inside))
 
     def do_GET(self) -> None:  # noqa: N802 - as http.server calls it
         """Send a file."""
@@ -39,6 +46,7 @@ class Compressed(Quiet):
         self.send_response(200)
         for name, value in (("Type", self.guess_type(str(path))), ("Encoding", "gzip"), ("Length", str(len(body)))):
             self.send_header(f"Content-{name}", value)
+        self.send_header("Access-Control-Allow-Origin", "*")  # fonts of the CDN
         self.end_headers()
         self.wfile.write(body)
 
@@ -56,7 +64,7 @@ def main() -> None:
     written = [name for name in chapters if (ROOT / f"{name}.ipynb").exists()]
     job = {
         "browser": next(filter(None, map(shutil.which, ("google-chrome", "chromium", "chromium-browser")))),
-        "packages": str(ROOT / ".cache/npm/node_modules"),
+        "packages": str(PACKAGES),
         "site": f"http://127.0.0.1:{server.server_port}",
         "pages": ["book/index", "book/preface", *written, "book/reference/solvers"],
         "index": PHONES[asked.phone],
