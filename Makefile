@@ -104,6 +104,7 @@ nightly-seeds: $(SETUP)
 	ODELIB_TEST_SEED=$(SEED) $(PYTEST) --hypothesis-seed $(SEED) tests/solvers tests/layers tests/models tests/analysis
 
 nightly-marked: $(SETUP)
+	$(PY) -m odelib networks install
 	$(PYTEST) -m nightly tests
 
 # Each in an environment of its own, which stays for the next night. PY would be taken in its place, and nothing tested.

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
@@ -114,6 +114,9 @@ def test_layers_are_measured_and_kept(network, capsys, tmp_path, monkeypatch):
 def test_bad_input_is_one_sentence(network, capsys, tmp_path):
     for options, sentence in (
         (["--swap", "0", "3"], "layer 3 is none of this network's: they are 0 to 2"),
+        (["--swap", "1", "1"], "swap names a layer twice, (1, 1): name each once"),
+        (["--skip", "0", "2", "0"], "skip names a layer twice, (0, 2, 0)"),
+        (["--train", "5"], "train=5 came, but nothing is fitted on texts.txt: leave it out"),
         (["--rule", "rk5"], "unknown step rule 'rk5'"),
         (["--form", "product"], "unknown form of a parallel layer 'product'"),
         (["--parallel", "first"], "--parallel is first: give all, or the numbers of layers"),
@@ -131,10 +134,31 @@ def test_bad_input_is_one_sentence(network, capsys, tmp_path):
     values = json.loads(config.read_text())
     config.write_text(json.dumps(values | {"model_type": "t5"}))
     assert "(valid: gpt2, gptj, gpt_neox, bert, albert)" in (refused(network, capsys))
+    config.write_text(json.dumps({name: value for name, value in values.items() if name != "model_type"}))
+    assert "this configuration names no model_type: give one of gpt2, gptj, gpt_neox" in refused(network, capsys)
+    config.write_text(json.dumps(values | {"hidden_size": "big"}))
+    assert "this bert configuration has values of no use (" in refused(network, capsys)
     config.write_text(json.dumps(values | {"hidden_size": 32}))
     assert "the weights in mine are not of this configuration" in refused(network, capsys)
     assert "'minilm' is not installed in" in refused(["surgery", "minilm", "--reverse"], capsys)
     assert "unknown network 'minlm'" in refused(["surgery", "minlm", "--reverse"], capsys)
+
+
+def test_a_damaged_vocabulary_or_network_is_a_sentence(network, capsys, tmp_path):
+    vocabulary, weights = tmp_path / "mine/vocab.txt", tmp_path / "mine/model.safetensors"
+    vocabulary.write_text("\n".join([*TOKENS, "g", "h"]))
+    assert "vocabulary in mine has 13 tokens, and the network has 11: take the" in refused(network, capsys)
+    vocabulary.write_text("")
+    assert "the vocabulary has no [PAD], [UNK], [CLS], [SEP]" in refused(network, capsys)
+    vocabulary.write_bytes(b"[PAD]\n\xff")
+    assert "vocab.txt cannot be read (" in refused(network, capsys)
+    vocabulary.write_text("\n".join([*TOKENS[:-1], "ab"]))
+    (tmp_path / "mine/tokenizer_config.json").write_text("[")
+    assert "tokenizer_config.json is corrupt" in refused(network, capsys)
+    state = load_file(weights)
+    name = next(name for name in state if name.endswith("0.output.dense.weight"))
+    save_file(state | {name: state[name] * float("nan")}, weights)
+    assert "the weights in mine are not all finite, as depth." in refused(network, capsys)
 
 
 @pytest.fixture
@@ -174,8 +198,18 @@ def test_a_network_that_neither_a_folder_nor_the_hub_has_is_a_sentence(network, 
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     assert "the hub does not give a network of that name (OSError)" in refused(["surgery", "no/such"], capsys)
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, allow_patterns: str(Path("mine").absolute()))
+    asked = []
+    hub = Path("mine").absolute()
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda name, allow_patterns: asked.append(allow_patterns) or str(hub)
+    )
     assert main(["surgery", "owner/mine", *network[2:], "--reverse"]) == 0
+    assert "tokenizer_config.json" in asked[0]  # which says whether capitals count
+    assert len(asked) == 1
+    torch.save(load_file(hub / "model.safetensors"), hub / "pytorch_model.bin")
+    (hub / "model.safetensors").unlink()
+    assert main(["surgery", "owner/mine", *network[2:], "--reverse"]) == 0
+    assert [("pytorch_model.bin" in patterns) for patterns in asked[1:]] == [False, True]
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert "pip install huggingface_hub" in refused(["surgery", "no/such"], capsys)
 

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from plain_markdown import Book, glued, plain
+from plain_markdown import Book, NotExecutedError, glued, plain
 
 PLAIN = "text/plain"
 TITLE = re.compile(r"^(Laboratory: [^?.]*)(\?)?\. ")
@@ -147,9 +147,11 @@ def main() -> None:
         folder = given.out / kind
         folder.mkdir(parents=True)
         for path in book.notebooks:
-            text = json.dumps(
-                edition(path, book, kind), indent=1, ensure_ascii=False
-            )
+            try:
+                made = edition(path, book, kind)
+            except NotExecutedError as error:
+                raise SystemExit(f"{path.name}: {error}") from error
+            text = json.dumps(made, indent=1, ensure_ascii=False)
             (folder / path.name).write_text(text + "\n")
         for old, new in book.moved.items():
             (folder / f"{old}.ipynb").write_text(pointer(new, book))

@@ -20,6 +20,7 @@ DRAWS = re.compile(
 LABORATORY = re.compile(r"\bLaboratory\(|\blaboratory\.show\(|\bexplorable\(")
 SETS_UP = re.compile(r"\bimport odelib$|^start\(", re.M)
 SHOWS = re.compile(r"\bshow\(|\.show\(\)")
+MADE = re.compile(r"^(\w+)(?:: [^=\n]+)? [|+*-]?= ", re.M)
 SEED = re.compile(r"Ready: random seed (\d+)\.")
 
 
@@ -144,15 +145,16 @@ def _gather(first: nodes.container) -> None:
 def _name(kind: str, code: str) -> str:
     """Say what a line hides."""
     count = len([line for line in code.splitlines() if line.strip()])
-    size = f"{count}\N{NO-BREAK SPACE}lines"
+    size = f"{count}\N{NO-BREAK SPACE}line{'s' if count > 1 else ''}"
     if kind == "setup":
         return f"Set-up: the library, imports, the random seed ({size})"
     if LABORATORY.search(code):
         return f"Code of the laboratory ({size})"
     if SHOWS.search(code):
         return f"Code of the figure ({size})"
-    names = re.findall(r"^(?:def|class) (\w+)", code, re.M)
-    what = ", ".join(names[:3]) or "this step"
+    made = re.findall(r"^(?:def|class) (\w+)", code, re.M)
+    made = made or [name for name, *_ in MADE.findall(code)]
+    what = ", ".join(list(dict.fromkeys(made))[:3]) or "this step"
     return f"Code of {what} ({size})"
 
 

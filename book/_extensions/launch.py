@@ -2,10 +2,16 @@
 
 ``make notebooks`` writes the editions, and they are published on the branch
 ``notebooks``. As long as the repository has no address the buttons say so.
+What the download button brings lies beside the pages.
 """
 
+import json
 import re
+from pathlib import Path
 from typing import Any
+
+from editions import edition
+from plain_markdown import Book, NotExecutedError
 
 BRANCH = "notebooks"
 MISSING = "needs the repository's address: run make address TO=owner/name"
@@ -51,7 +57,23 @@ def _lead(
             ]
 
 
+def _write_downloads(app: Any, error: Any) -> None:
+    """Put the edition for Jupyter where the download button leads."""
+    if error is not None or app.builder.name != "html":
+        return
+    book = Book(Path(app.srcdir))
+    for path in book.notebooks:
+        source = Path(app.outdir, "_sources/book", path.name)
+        try:
+            made = json.dumps(edition(path, book, "jupyter"), indent=1)
+        except NotExecutedError:  # its author is at work on it
+            continue
+        if source.exists():
+            source.write_text(made + "\n")
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx, after the theme has made its buttons."""
     app.connect("html-page-context", _lead, priority=900)
+    app.connect("build-finished", _write_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -28,6 +28,10 @@ NUMBERED = ("theorem", "lemma", "definition", "corollary", "proposition")
 NUMBERED += ("remark", "algorithm", "example", "exercise", "assumption")
 
 
+class NotExecutedError(ValueError):
+    """A text has a number that no output of its notebook has."""
+
+
 class Book:
     """What references lead to: chapters, equations, theorems, works."""
 
@@ -199,7 +203,12 @@ def plain(
         titled = re.fullmatch(r"(.*?)\s*<(.+)>", inner, re.S)
         title, target = titled.groups() if titled else ("", inner)
         if kind.startswith("glue"):
-            return numbers[target.split("::")[-1].split(":")[0]]
+            name = target.split("::")[-1].split(":")[0]
+            if name not in numbers:
+                raise NotExecutedError(
+                    f"no output has {name}: execute the chapter, make execute"
+                )
+            return numbers[name]
         if kind in ("eq", "prf:ref", "ref", "numref"):
             return (
                 book.link(target, title)

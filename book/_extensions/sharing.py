@@ -72,7 +72,8 @@ def moved(page: str, folder: str) -> str:
 
 
 def _describe(tree: nodes.document, length: int, titles: Any) -> str:
-    return tree.get("question") or DEFAULT(tree, length, titles)
+    found = tree.get("question") or DEFAULT(tree, length, titles)
+    return re.sub(r"\s*\[\s+", " [", found)  # of citations
 
 
 def _ask(app: Any, page: str, template: str, context: Any, tree: Any) -> None:
@@ -81,7 +82,8 @@ def _ask(app: Any, page: str, template: str, context: Any, tree: Any) -> None:
         asked = questions(front.read_text())
         if page == app.config.root_doc:
             context["docstitle"] = ""  # its title is the book's already
-        tree["question"] = asked.get(PurePosixPath(page).name, "")
+        own = app.env.metadata.get(page, {}).get("description", "")
+        tree["question"] = asked.get(PurePosixPath(page).name, own)
 
 
 def _write_doors(app: Any, error: Any) -> None:

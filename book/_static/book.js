@@ -1,9 +1,25 @@
 // What the pages do beyond the theme. Each part stands alone, and without any of them the page can be read.
 "use strict";
 
-// A formula is text: the Tab key passes it, and a right click still opens its menu. MathJax reads this when it starts.
+// A formula is text: the Tab key passes it, and a right click still opens its menu. That menu is half of MathJax, so that it
+// comes only where there is a mouse, and its absence stops nothing. A copy of the pages has all parts in one file.
 window.MathJax = window.MathJax || {};
-MathJax.options = { ...MathJax.options, menuOptions: { settings: { inTabOrder: false } } };
+const PARTS = ["input/tex", "output/chtml", "a11y/assistive-mml"];
+const MENU = "ui/menu";
+const inParts = document.querySelector("script[src$='/startup.js']") !== null;
+const withMenu = !inParts || matchMedia("(hover: hover)").matches;
+if (withMenu) MathJax.options = { ...MathJax.options, menuOptions: { settings: { inTabOrder: false } } };
+if (inParts)
+  MathJax.loader = {
+    load: withMenu ? [...PARTS, MENU] : PARTS,
+    async failed(error) {
+      console.warn(`MathJax: ${error.package} did not load`);
+      if (error.package !== MENU) return;
+      delete MathJax.config.options.menuOptions;
+      await MathJax.loader.load(...PARTS);
+      MathJax.config.startup.ready();
+    },
+  };
 
 // Lines of a formula that only a phone has to break (see the extension `formulas`).
 const narrow = matchMedia("(max-width: 600px)").matches;

@@ -58,6 +58,9 @@ class Surgery:
         choose(self.form, FORMS, "form of a parallel layer")
         if self.refine < 1:
             raise ValueError(f"refine is {self.refine}: take at least 1 step in place of each present one")
+        for name, layers in (("swap", self.swap or ()), ("skip", self.skip), ("parallel", self.parallel)):
+            if layers != "all" and len(set(layers)) < len(layers):
+                raise ValueError(f"{name} names a layer twice, {layers}: name each once")
         if self.together is not None and step_rule(self.rule).needs_terms:
             raise ValueError(
                 f"the rule {self.rule!r} takes attention and MLP in turn: choose euler for layers together"

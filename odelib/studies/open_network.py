@@ -55,7 +55,7 @@ def open_task(
 
     Raises:
         DataError: The data are absent, or none for this network.
-        ValueError: No data were named, and none are known of the network.
+        ValueError: No data were named, and none are known of the network; or `train` came where nothing is fitted.
     """
     named = data or (NETWORKS[network].data if network in NETWORKS else None)
     if named is None:
@@ -65,6 +65,13 @@ def open_task(
     if not isinstance(model, Encoder):
         raise DataError(f"a {type(model).__name__} is not measured by texts: take an encoder or a decoder")
     vocabulary = Vocabulary.of(folder)
+    if len(vocabulary.tokens) > model.config.vocab_size:
+        raise DataError(
+            f"the vocabulary in {folder} has {len(vocabulary.tokens)} tokens, and the network has "
+            f"{model.config.vocab_size}: take the one that came with the weights"
+        )
+    if train is not None and named != "clinc150":
+        raise ValueError(f"train={train} came, but nothing is fitted on {named}: leave it out")
     if named == "clinc150":
         return Requests(model, vocabulary, load_clinc150(), items, train)
     return HiddenTokens(model, vocabulary, _texts(named), items)

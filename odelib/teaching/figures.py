@@ -100,9 +100,10 @@ def show(fig: Figure, name: str, alt: str, caption: str) -> None:
         caption: what to see in it; ``*h*`` sets a symbol in italics and `` `x` `` sets code.
 
     Raises:
-        ValueError: the name cannot be an id, or alt or caption is empty.
+        ValueError: the name cannot be an id, alt or caption is empty, or a curve has another's colour.
     """
     _check_words(name, alt, caption)
+    check_colours(fig, name)
     import matplotlib.pyplot as plt
 
     with style():
@@ -159,16 +160,22 @@ def check_colours(fig: Figure, name: str) -> None:
     Raises:
         ValueError: a labelled curve has another colour than ``palette.look`` gives its label.
     """
-    from matplotlib.colors import to_hex
-
     for axes in fig.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            drawn = getattr(handle, "get_color", lambda: None)()
-            if meaning_of(label) and isinstance(drawn, str) and to_hex(drawn) != palette.look(label)["color"]:
+            if meaning_of(label) and _colour_of(handle) != palette.look(label)["color"]:
                 raise ValueError(
-                    f"figure {name} draws {label!r} in {to_hex(drawn)}, but the book draws it in "
+                    f"figure {name} draws {label!r} in {_colour_of(handle)}, but the book draws it in "
                     f"{palette.look(label)['color']}: use palette.look({label!r})"
                 )
+
+
+def _colour_of(handle: Any) -> str:
+    """The colour of what a legend shows: a line, its error bars, a bar, dots."""
+    from matplotlib.colors import to_hex, to_rgba_array
+
+    part = next(part for part in handle if part is not None) if isinstance(handle, tuple) else handle
+    drawn = part.get_color() if hasattr(part, "get_color") else part.get_facecolor()
+    return to_hex(to_rgba_array(drawn)[0])
 
 
 def _check_words(name: str, alt: str, caption: str) -> None:

@@ -16,7 +16,7 @@ _NAMES: dict[str, Meaning] = {
     "parallel": "parallel",
     "rk4": "rk4",
 }
-_LABEL = re.compile(rf"(?:the )?({'|'.join(_NAMES)})(?: layers?| networks?)?(?:,.*)?", re.IGNORECASE)
+_LABEL = re.compile(rf"(?:the )?({'|'.join(_NAMES)})(?: layers?| networks?)?(?:, \$.*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

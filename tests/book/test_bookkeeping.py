@@ -17,6 +17,7 @@ CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 sys.path.insert(0, str(ROOT / "book/_extensions"))
 bookkeeping = import_module("bookkeeping")
 lines = import_module("lines")
+folded = import_module("folded")
 formulas = import_module("formulas")
 ticks = import_module("ticks")
 
@@ -85,6 +86,18 @@ def test_what_is_left_of_a_cell_is_python(path):
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and "%pip" not in source:
             ast.parse(bookkeeping.split(source)[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("def one():\n    x = 2\n\n\ny = 1", "Code of one (3\N{NO-BREAK SPACE}lines)"),
+        ("a: dict[str, int] = {}\nb = 2\na |= {}\nx.y = 3", "Code of a, b (4\N{NO-BREAK SPACE}lines)"),
+        ("print(1)", "Code of this step (1\N{NO-BREAK SPACE}line)"),
+    ],
+)
+def test_a_line_says_what_it_hides(code, name):
+    assert folded._name("draw", code) == name
 
 
 def test_a_long_line_hangs_under_its_own_beginning():

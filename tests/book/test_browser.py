@@ -46,14 +46,16 @@ LOW_CONTRAST = """() => {
 class Visit:
     """One page, open, and what happened while it opened."""
 
-    def __init__(self, browser, cdn, site, name):
-        self.name = name
+    def __init__(self, browser, cdn, site, name, without=None, **options):
+        self.name, self.without = name, without
         self.is_notebook = (ROOT / f"{name}.ipynb").exists()
-        self.errors, self.foreign = [], []
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        self.errors, self.warnings, self.foreign = [], [], []
+        options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options}
+        self.context = browser.new_context(**options)
         self.context.set_default_timeout(180_000)  # a slow machine is no fault of the page
         self.page = self.context.new_page()
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        self.page.on("console", lambda message: message.type == "warning" and self.warnings.append(message.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.context.route(lambda url: not url.startswith(site), lambda route: self.serve(cdn, route))
         self.page.goto(f"{site}/{name}.html")
@@ -70,6 +72,8 @@ class Visit:
         if CDNJS.fullmatch(url):
             return route.fulfill(path=cdn / "requirejs/require.js")
         package = CDN.fullmatch(url)
+        if package and self.without and self.without in package[2]:
+            return route.abort()
         if package and (cdn / package[1] / package[2]).is_file():
             return route.fulfill(path=cdn / package[1] / package[2])
         self.foreign.append(url)
@@ -104,6 +108,26 @@ def test_formulas_are_set_as_they_come_near_and_all_on_paper(browser, cdn, site)
     page.context.close()
 
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize(("options", "menu"), [({}, True), (PHONE, False)], ids=["laptop", "phone"])
+def test_a_formula_has_its_menu_where_there_is_a_mouse(browser, cdn, site, options, menu):
+    visit = Visit(browser, cdn, site, "book/07-parallel-block", **options)
+    formula = visit.page.locator("article mjx-container").first
+    formula.click(button="right")
+    assert visit.page.locator(".CtxtMenu_Menu").count() == menu
+    assert visit.errors == visit.warnings == []
+    visit.context.close()
+
+
+def test_formulas_are_set_without_the_menu(browser, cdn, site):
+    visit = Visit(browser, cdn, site, "book/07-parallel-block", without="ui/menu")
+    assert visit.page.locator("article mjx-container").count() >= visit.page.locator("article .math").count() > 20
+    assert "MathJax: ui/menu did not load" in visit.warnings
+    visit.context.close()
+
+
 def test_opens_without_errors(visit):
     assert visit.errors == []
     assert visit.foreign == []
@@ -112,6 +136,14 @@ def test_opens_without_errors(visit):
 def test_has_one_title(visit):
     assert visit.page.locator("article h1").count() == 1
     assert visit.page.locator("h1:visible").count() == 1
+
+
+def test_heads_of_columns_stand_over_their_columns(visit):
+    apart = """tables => tables.flatMap(table => [...table.querySelectorAll('thead th')].filter((head, i) => {
+        const cell = table.querySelector(`tbody tr > :nth-child(${i + 1})`);
+        return cell && head.textContent.trim() && getComputedStyle(head).textAlign !== getComputedStyle(cell).textAlign;
+    }).map(head => head.textContent))"""
+    assert visit.page.locator("article table.table").evaluate_all(apart) == []
 
 
 def test_formulas_are_typeset(visit):

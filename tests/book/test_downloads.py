@@ -28,7 +28,7 @@ def built(tmp_path):
     (html / "book").mkdir(parents=True)
     (mathjax / "es5").mkdir(parents=True)
     (mathjax / "es5" / downloads.SCRIPT).write_text("mathjax")
-    script = '<script src="https://cdn.jsdelivr.net/npm/mathjax@3.2.2/es5/tex-mml-chtml.js"></script>'
+    script = '<script src="https://cdn.jsdelivr.net/npm/mathjax@3.2.2/es5/startup.js"></script>'
     line = re.search(r"<p class=\"downloads\".*?</p>", (ROOT / "book/index.md").read_text(), re.S)[0]
     (html / "book/index.html").write_text(script + line)
     (html / "index.html").write_text(script + line.replace("../", ""))

@@ -1,5 +1,6 @@
 """The editions outside the book say what the pages say, in plain Markdown, with the same code."""
 
+import json
 import re
 import sys
 import zipfile
@@ -83,6 +84,18 @@ def test_numbers_are_those_of_the_pages(html):
         found = re.search(rf'id="{re.escape(anchor)}".*?class="(?:eqno|caption-number)">(.*?)<', body, re.S)
         assert found, where
         assert found[1].strip().lower() == shown
+
+
+@pytest.mark.parametrize("path", list(BOOK.notebooks), ids=lambda path: path.stem)
+def test_the_download_is_the_edition_for_jupyter(html, path):
+    (button,) = set(re.findall(r'href="([^"]*\.ipynb)"', (html / f"book/{path.stem}.html").read_text()))
+    kept = json.loads((html / "book" / button).read_text())
+    assert kept == editions.edition(path, BOOK, "jupyter")
+
+
+def test_a_number_that_no_output_has_is_named():
+    with pytest.raises(plain_markdown.NotExecutedError, match="no output has slope: execute the chapter"):
+        plain_markdown.plain("{glue:text}`slope`", BOOK, {}, solutions=True)
 
 
 def test_words_become_plain():

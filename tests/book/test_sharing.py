@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -31,11 +32,21 @@ def test_a_shared_page_has_title_description_address_and_picture(html, page_name
     assert title.count(CONFIG["title"]) == 1
     assert tags["og:title"] in title
     assert tags["description"] == tags["og:description"] != ""
+    assert "\\" not in tags["description"]  # no formula as it is written
     assert tags["twitter:card"] == "summary_large_image"
     assert f'<link rel="canonical" href="{tags["og:url"]}" />' in page
     assert tags["og:url"] == f"{BASE}{page_name}.html"
     picture = (html / tags["og:image"].removeprefix(BASE)).read_bytes()
     assert struct.unpack(">II", picture[16:24]) >= (1000, 500)
+
+
+@pytest.mark.parametrize("old", CONFIG["sphinx"]["config"]["redirects"])
+def test_an_old_address_has_a_title_and_leads_on(html, old):
+    page, new = (html / f"{old}.html").read_text(), CONFIG["sphinx"]["config"]["redirects"][old]
+    assert f"<title>This chapter has moved \u2013 {CONFIG['title']}</title>" in page
+    assert '<html lang="en">' in page
+    assert re.findall(r'href="([^"]*)"', page) == [new, new]
+    assert (html / "book" / new).exists()
 
 
 def test_a_chapter_is_described_by_its_question(html):

@@ -34,12 +34,16 @@ def test_an_installed_network_is_transformers_own(name):
     torch.manual_seed(0)
     tokens = torch.randint(1, values["vocab_size"], (3, 20))
     mask = torch.arange(20) < torch.tensor([[20], [13], [7]])
-    with torch.no_grad():
-        found = ours(tokens, mask)
-        expected = theirs(tokens, attention_mask=mask.long(), output_hidden_states=True)
-        torch.testing.assert_close(found[mask], expected.hidden_states[-1][mask], rtol=1e-10, atol=1e-10)
-        if ours.head is not None:
-            torch.testing.assert_close(ours.logits(found)[mask], expected.logits[mask], rtol=1e-10, atol=1e-10)
+    ours.requires_grad_(True)
+    found = ours(tokens, mask)
+    expected = theirs(tokens, attention_mask=mask.long(), output_hidden_states=True)
+    torch.testing.assert_close(found[mask], expected.hidden_states[-1][mask], rtol=1e-10, atol=1e-10)
+    if ours.head is not None:
+        torch.testing.assert_close(ours.logits(found)[mask], expected.logits[mask], rtol=1e-10, atol=1e-10)
+    found[mask].square().sum().backward()
+    expected.hidden_states[-1][mask].square().sum().backward()
+    (table,) = (p for name, p in theirs.named_parameters() if name.endswith("word_embeddings.weight"))
+    torch.testing.assert_close(ours.embed.token.weight.grad, table.grad, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("folder", KEPT, ids=lambda path: path.name)

@@ -20,6 +20,7 @@ from odelib.teaching.palette import meaning_of
         ("RK4, $h=1$", "rk4"),
         ("RK4: backprop to ODE", None),
         ("shared-rk4", None),
+        ("parallel, quarter steps", None),
         ("euler", None),
     ],
 )
@@ -51,6 +52,17 @@ def test_a_figure_with_another_s_colour_is_refused(label, colour):
     fig, ax = plt.subplots()
     ax.plot([0, 1], color=colour, label=label)
     with pytest.raises(ValueError, match=re.escape(f"use palette.look({label!r})")):
+        figures.check_colours(fig, "planted")
+    plt.close(fig)
+
+
+@pytest.mark.parametrize("draw", ["bar", "scatter", "errorbar"])
+def test_bars_dots_and_error_bars_are_judged_too(draw):
+    fig, ax = plt.subplots()
+    getattr(ax, draw)([0, 1], [1, 2], color=palette.rust, label="usual")
+    figures.check_colours(fig, "right")
+    getattr(ax, draw)([0, 1], [1, 2], color=palette.rust, label="RK4")
+    with pytest.raises(ValueError, match="draws 'RK4' in "):
         figures.check_colours(fig, "planted")
     plt.close(fig)
 

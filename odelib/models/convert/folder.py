@@ -59,6 +59,9 @@ def load_network(folder: str | Path, model_type: str | None = None) -> nn.Module
         renamed = {name: tensor.float() for name, tensor in _FROM[config["model_type"]](state, ours).items()}
     except ValueError as error:
         raise ValueError(f"the weights in {folder} do not fit: {error}") from error
+    broken = next((name for name, tensor in renamed.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise ValueError(f"the weights in {folder} are not all finite, as {broken}: get the network again")
     check_shapes({name: tuple(tensor.shape) for name, tensor in _once(renamed).items()}, model, str(folder))
     model.load_state_dict(renamed, strict=False)  # names of shared tensors are stored once
     return model.eval()

@@ -73,8 +73,14 @@ def config_from_transformers(config: Mapping[str, object]) -> CausalLMConfig | E
     Raises:
         ValueError: The architecture or an option of it is not covered, or a size is absent.
     """
-    kind = choose(str(config.get("model_type")), _READERS, "model_type")
-    return _READERS[kind](_Values(kind, config))
+    if config.get("model_type") is None:
+        raise ValueError(f"this configuration names no model_type: give one of {', '.join(_READERS)}")
+    kind = choose(str(config["model_type"]), _READERS, "model_type")
+    try:
+        return _READERS[kind](_Values(kind, config))
+    except (TypeError, AttributeError, ZeroDivisionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"this {kind} configuration has values of no use ({reason}): get it again") from error
 
 
 class _Values:
