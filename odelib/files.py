@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def naming(path: Path, partial: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        unknown = error.filename is None or str(error.filename) == str(partial) or error.errno in _FULL
+        unknown = error.filename is None or str(error.filename) == str(partial) or error.errno in FULL
         if error.errno is not None and unknown:
             error.filename = str(path)
             del error.filename2  # None would be told as a name
@@ -95,9 +96,10 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, a quota or a file is full."""
 _REMEDIES = {
-    **dict.fromkeys(_FULL, "free some space, or write to another disk"),
+    **dict.fromkeys(FULL, "free some space, or write to another disk"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or choose another folder"),
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR), "check its name"),
 }
@@ -117,6 +119,8 @@ def reason_of(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
+        if number := re.search(r"\(os error (\d{1,4})\)", str(cause)):  # all that safetensors passes on
+            return os.strerror(int(number[1]))
         cause = cause.__cause__ or cause.__context__
     return "not all of it could be written"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from odelib.files import copy, filling, naming, replacing, said, write_text
+from odelib.files import copy, filling, naming, reason_of, replacing, said, write_text
 
 
 def full() -> OSError:
@@ -72,3 +72,12 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
 def test_an_error_without_words_is_told_by_its_kind() -> None:
     assert said(KeyError()) == "KeyError"
     assert said(FileNotFoundError("there is none")) == "there is none"
+
+
+def test_the_reason_is_the_systems_also_where_a_library_tells_only_its_number() -> None:
+    library = RuntimeError("Error while serializing: I/O error: File too large (os error 27)")
+    assert reason_of(library) == os.strerror(27)
+    assert reason_of(RuntimeError("unexpected pos 64")) == "not all of it could be written"
+    wrapped = RuntimeError("unexpected pos 64")
+    wrapped.__cause__ = full()
+    assert reason_of(wrapped) == "No space left on device"

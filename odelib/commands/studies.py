@@ -37,12 +37,14 @@ class Study(Command):
 
     def run(self, given: argparse.Namespace) -> int:
         """Do the runs."""
+        from odelib.studies.checks import check_here
         from odelib.studies.estimate import estimate
         from odelib.studies.execute import dask_cluster, local_processes, run_study, waiting
 
         folder, workers = self.folder(given), given.workers
         left = waiting(given.file, folder)
-        if left and not given.scheduler:
+        if left and not given.scheduler:  # else the cluster's machines are to be checked
+            check_here(left, folder)
             needed = estimate(left, threads=given.threads)
             if workers is None:
                 cores = max((os.cpu_count() or 1) // given.threads, 1)
@@ -54,7 +56,9 @@ class Study(Command):
                 "minutes of training, by a few measured steps of each variant"
             )
         executors = dask_cluster(given.scheduler) if given.scheduler else local_processes(workers or 1)
-        outcomes = run_study(given.file, folder, executors, threads=given.threads, say=_say)
+        outcomes = run_study(
+            given.file, folder, executors, threads=given.threads, say=_say, checked=not given.scheduler
+        )
         failed = [outcome for outcome in outcomes if not outcome.done]
         print(
             f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are done in {folder}; "

@@ -4,16 +4,22 @@ import gzip
 import hashlib
 import os
 import shutil
+import socket
 import ssl
 import sys
 import tarfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
-from odelib.data.fetch import BUSY, DamagedError, Remote, fetch
+from odelib.data.fetch import BUSY, DamagedError, Remote, cause_of, fetch
 from odelib.data.sets import DATA_SETS, DataError
+from odelib.files import FULL
+
+_GONE = (404, 410)
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,20 @@ class Source:
         """Name of the folder that keeps this set apart from the others."""
         return self.place.parts[0]
 
-    def remedy(self, folder: Path) -> str:
-        """What to do without a download, as the end of a sentence."""
-        addresses = " and ".join(dict.fromkeys(f"{remote.url.rpartition('/')[0]}/" for remote in self.files))
+    def remedy(self, folder: Path, *, gone: bool = False) -> str:
+        """What to do without a download, as the end of a sentence.
+
+        Args:
+            folder: Where data sets are.
+            gone: Whether the addresses of the files lead nowhere, so that the authors' page is named instead.
+        """
+        if gone:
+            addresses, archive = DATA_SETS[self.name].url, f"{self.files[0].name} from {DATA_SETS[self.name].url}"
+        else:
+            addresses = " and ".join(dict.fromkeys(f"{remote.url.rpartition('/')[0]}/" for remote in self.files))
+            archive = self.files[0].url
         by_hand = (
-            f"unpack {self.files[0].url} into {folder / self.own}"
+            f"unpack {archive} into {folder / self.own}"
             if self.archive
             else f"put {', '.join(remote.name for remote in self.files)} from {addresses} into {folder / self.place}"
         )
@@ -130,7 +145,7 @@ def _download(source: Source, folder: Path) -> Path:
     except OSError as error:
         raise DataError(
             f"{source.title} is not in {folder} and cannot be downloaded into it ({error.strerror}): "
-            "set ODELIB_DATA to a folder that can be written to"
+            + (_advice(error) if error.errno in FULL else "set ODELIB_DATA to a folder that can be written to")
         ) from error
     try:
         if find(source, folder) is None:
@@ -140,24 +155,74 @@ def _download(source: Source, folder: Path) -> Path:
             whole.rename(target)
             shutil.rmtree(arriving, ignore_errors=True)
     except (OSError, DamagedError, EOFError, HTTPException, tarfile.TarError) as error:
-        raise DataError(
-            f"{source.title} is not in {folder} and could not be downloaded from {source.files[0].url} "
-            f"({' '.join(str(error).split()) or type(error).__name__}): {_advice(error)}, {source.remedy(folder)}"
-        ) from error
+        _tidy(folder / f".{source.own}.lock", arriving)
+        raise DataError(_failure(source, folder, error)) from error
     finally:
         lock.release()
     return target
 
 
+def _tidy(lock: Path, arriving: Path) -> None:
+    """After a failure leave nothing but what has arrived: those who look into the folder would wonder about the rest.
+
+    The lock file goes while the lock is held, so that it is no other one's. Who waits for it notices, since filelock
+    looks whether its file is still there.
+    """
+    with suppress(OSError):  # Windows removes no file that is open
+        lock.unlink()
+    with suppress(OSError):  # neither is empty if anything has arrived
+        (arriving / "files").rmdir()
+    with suppress(OSError):
+        arriving.rmdir()
+
+
+def _failure(source: Source, folder: Path, error: Exception) -> str:
+    full = isinstance(error, OSError) and error.errno in FULL
+    # Of several files it need not be the first one that a server does not give.
+    address = error.filename if isinstance(error, HTTPError) else source.files[0].url
+    said = (error.strerror if isinstance(error, OSError) and full else " ".join(str(error).split())) or ""
+    remedy = "" if full else f", {source.remedy(folder, gone=getattr(error, 'code', None) in _GONE)}"
+    return (
+        f"{source.title} is not in {folder} and could not be downloaded from {address} "
+        f"({said or type(error).__name__}): {_advice(error)}{remedy}"
+    )
+
+
 def _advice(error: Exception) -> str:
-    reason = getattr(error, "reason", error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return (
+            "free some space there and try again, which goes on where this broke off, or set ODELIB_DATA to a folder "
+            "on another disk"
+        )
+    reason = cause_of(error)
     if isinstance(reason, ssl.SSLCertVerificationError):
         return (
             "this machine does not trust the server's certificate, so set its clock right and give it the certificates "
             "of your proxy (SSL_CERT_FILE)"
         )
-    if getattr(error, "code", None) in BUSY:
+    if isinstance(reason, ssl.SSLError):
+        return (
+            "no secure connection to the server comes about, so check this machine's clock, its certificates "
+            "(SSL_CERT_FILE) and your proxy (HTTPS_PROXY), then try again, which goes on where this broke off"
+        )
+    if isinstance(reason, socket.gaierror):
+        return (
+            "the server's name was not found, so check this machine's connection to the network, then try again, which "
+            "goes on where this broke off"
+        )
+    return _answered(error.code) if isinstance(error, HTTPError) else "try again, which goes on where this broke off"
+
+
+def _answered(code: int) -> str:
+    """What to do after an answer that is no file."""
+    if code in BUSY:
         return "the server is busy, so try again in some minutes, which goes on where this broke off"
+    if code in _GONE:
+        return "the server does not have it at this address any more, so install a newer odelib, which may know another"
+    if code in (401, 403, 407, 451):
+        return (
+            "the server or a proxy does not let you have it, so check your proxy (HTTPS_PROXY) or use another network"
+        )
     return "try again, which goes on where this broke off"
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 _CHUNK = 1 << 16
-# What a broken connection raises. No server, no such page, or a full disk are others, and to try again is no use.
-_CUT = (ConnectionError, TimeoutError, HTTPException, ssl.SSLError)
+# What a broken connection raises. No server, no such page, or a full disk are others, and to try again is no use; nor
+# does a server or a certificate that is refused become a better one.
+_CUT = (ConnectionError, HTTPException, ssl.SSLError)
+_REFUSED = (ConnectionRefusedError, ssl.SSLCertVerificationError)
 # What a server answers that may do better later.
 BUSY = (429, 500, 502, 503, 504)
 _LONGEST_WAIT = 60.0
@@ -55,8 +57,8 @@ def fetch(remote: Remote, folder: Path, *, attempts: int = 4, wait: float = 1.0,
         remote: The file.
         folder: An existing folder; no other process may download the same file into it at the same time.
         attempts: Connections in a row that may break off without having brought anything new.
-        wait: Seconds between two of them; a busy server (429, 503, ...) is asked again after twice as long each time,
-            or when it says, but within a minute.
+        wait: Seconds between two of them; a busy server (429, 503, ...), or one with which no secure connection
+            could be made, is asked again after twice as long each time, or when it says, but within a minute.
         timeout: Seconds without an answer after which a connection counts as broken.
 
     Returns:
@@ -92,19 +94,36 @@ def checksum_of(path: Path, kind: str) -> str:
         return f"{name}:{hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()}"
 
 
+def cause_of(error: Exception) -> BaseException:
+    """What urllib has wrapped into an error of its own, as it does with all that fails before an answer begins."""
+    wrapped = error.reason if isinstance(error, URLError) else None
+    return wrapped if isinstance(wrapped, BaseException) else error
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, HTTPError):
+        return error.code in BUSY
+    cause = cause_of(error)
+    # A time-out that urllib has wrapped is that of a server which is not there; another one, that of a slow one.
+    return isinstance(error, TimeoutError) or (isinstance(cause, _CUT) and not isinstance(cause, _REFUSED))
+
+
+def _pause(error: Exception, wait: float, failures: int) -> float:
+    said = str(error.headers.get("Retry-After", "")) if isinstance(error, HTTPError) else ""
+    patient = isinstance(error, HTTPError) or isinstance(cause_of(error), ssl.SSLError)
+    return min(float(said) if said.isdecimal() else wait * 2**failures, _LONGEST_WAIT) if patient else wait
+
+
 def _receive_all(url: str, partial: Path, attempts: int, wait: float, timeout: float) -> None:
     """Connect again and again until all bytes are there, or ``attempts`` times in a row brought no new ones."""
     most = failures = 0
     while True:
-        pause = wait
         try:
             return _receive(url, partial, timeout)
-        except (HTTPError, *_CUT) as error:
-            if isinstance(error, HTTPError):
-                if error.code not in BUSY:
-                    raise
-                said = error.headers.get("Retry-After", "")
-                pause = min(float(said) if said.isdecimal() else wait * 2**failures, _LONGEST_WAIT)
+        except (OSError, HTTPException) as error:
+            if not _may_pass(error):
+                raise
+            pause = _pause(error, wait, failures)
             size = partial.stat().st_size if partial.exists() else 0
             failures = 1 if size > most else failures + 1
             most = max(most, size)

@@ -1,5 +1,6 @@
 """Load what a run learns from, by the name of a data set or by the path of your own."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,12 @@ from odelib.names import choose
 
 
 def is_own(data: str) -> bool:
-    """Whether ``data`` is a path of your own data and no name of a set; a name wins over a folder of that name."""
+    """Whether ``data`` is a path of your own data and no name of a set; a name wins over a folder of that name.
+
+    A file of another kind counts too, since the sentence that refuses it tells more than that no set is called so.
+    """
     path = Path(data)
-    return data not in DATA_SETS and (path.suffix.lower() in (".csv", ".txt") or "/" in data or path.is_dir())
+    return data not in DATA_SETS and (path.suffix.lower() in (".csv", ".txt") or "/" in data or os.path.exists(path))
 
 
 def load_data(data: str, *, resolution: int | None = None, skip_bad: bool = False, validation: float = 0.0) -> Data:
@@ -29,7 +33,8 @@ def load_data(data: str, *, resolution: int | None = None, skip_bad: bool = Fals
         validation: Share of the training images of a named set that is kept for validation.
 
     Raises:
-        ValueError: The name is unknown, or the share is asked of data with a validation split of their own.
+        ValueError: The name is unknown, the resolution too small, or the share is asked of data with a validation
+            split of their own.
         DataError: The data are absent and cannot be downloaded, or damaged.
     """
     if not is_own(data) and choose(data, DATA_SETS, "data set") in IMAGE_SETS:

@@ -11,7 +11,6 @@ class, in their original order.
 import argparse
 import hashlib
 import io
-import os
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from jaxtyping import UInt8
 
 from odelib.data.fashion_mnist import FASHION_MNIST_CLASSES, read_fashion_mnist
 from odelib.data.sets import DataError
+from odelib.files import reason_of, replacing
 
 TRAIN_PER_CLASS = 600
 TEST_PER_CLASS = 100
@@ -76,17 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     default = Path("fashion_mnist_subset.npz")
     parser.add_argument("--out", type=Path, default=default, help="file to write (default: %(default)s)")
     options = parser.parse_args(arguments)
-    partial = options.out.with_name(options.out.name + ".partial")
     try:
         content = make_subset(options.folder)
-        partial.write_bytes(content)
-        os.replace(partial, options.out)
+        with replacing(options.out) as partial:
+            partial.write_bytes(content)
     except DataError as error:
         print(f"make_subset: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         remedy = "choose another file with --out"
-        print(f"make_subset: cannot write {options.out} ({error.strerror}): {remedy}", file=sys.stderr)
+        print(f"make_subset: cannot write {options.out} ({reason_of(error)}): {remedy}", file=sys.stderr)
         return 2
     print(f"{options.out}  {len(content):,} bytes  SHA-256 {hashlib.sha256(content).hexdigest()}")
     return 0

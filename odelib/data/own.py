@@ -17,13 +17,13 @@ from typing import TypeVar
 import torch
 
 from odelib.data.images import channel_statistics
-from odelib.data.pictures import ENDINGS, PictureError, listed, measure_picture, read_picture, refusal
+from odelib.data.pictures import PictureError, listed, measure_picture, pictures_in, read_picture, refusal
 from odelib.data.sets import DataError, ImageData
 from odelib.data.text import CharacterData, IntentData, split_characters
 from odelib.data.tokens import Characters
 
 Item = TypeVar("Item")
-_LARGEST = 64
+_LEAST, _LARGEST = 4, 64
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 
 
@@ -34,13 +34,17 @@ def load_folder(folder: Path, resolution: int | None = None, *, skip_bad: bool =
 
     Args:
         folder: The folder.
-        resolution: Side of the pictures in pixels; None: the median of their shorter sides, at most 64, in fours.
+        resolution: Side of the pictures in pixels, at least 4; None: the median of their shorter sides, at most 64, in
+            fours.
         skip_bad: Leave out files that cannot be read; else they are refused.
 
     Raises:
+        ValueError: The resolution is too small.
         DataError: There is no picture, a folder without any, fewer than two classes, a class with too few pictures, or
             a file that cannot be read; the sentence names it.
     """
+    if resolution is not None and resolution < _LEAST:
+        raise ValueError(f"resolution is {resolution}, expected None or at least {_LEAST} pixels")
     files = _labelled(folder)
     found, bad = {}, []
     for path in sorted({path for split in files.values() for path, _ in split}):
@@ -160,12 +164,17 @@ def _read(path: Path) -> str:
 
 
 def _labelled(folder: Path) -> dict[str, list[tuple[Path, str]]]:
+    if folder.is_file():
+        raise DataError(
+            f"{folder} is a file, expected a folder with one subfolder for each class: give the folder above the "
+            "classes, with pictures such as cat/1.png in it, or for texts a table.csv or a book.txt"
+        )
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: check its name")
     splits = {_SPLITS[each.name.lower()]: each for each in _folders(folder) if each.name.lower() in _SPLITS}
     places = splits if "train" in splits else {"train": folder}
     files = {
-        split: [(path, each.name) for each in _folders(where) for path in _pictures(each)]
+        split: [(path, each.name) for each in _folders(where) for path in pictures_in(each)]
         for split, where in places.items()
     }
     if not files["train"]:
@@ -174,17 +183,13 @@ def _labelled(folder: Path) -> dict[str, list[tuple[Path, str]]]:
             f"such as {folder}/cat/1.png"
         )
     for each in (each for where in places.values() for each in _folders(where)):
-        if not _pictures(each):
+        if not pictures_in(each):
             raise DataError(f"the folder {each} has no pictures: put those of its class there, or remove it")
     return files
 
 
 def _folders(folder: Path) -> Iterable[Path]:
     return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
 
 
 def _split(

@@ -1,8 +1,8 @@
 """Models as folders: weights in ``model.safetensors``, and in ``config.json`` what they are weights of."""
 
+import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from odelib import __version__
+from odelib.files import reason_of, replacing, write_json
 from odelib.layers import DepthBlock
 from odelib.models.config import (
     CausalLMConfig,
@@ -44,7 +45,9 @@ _Shapes = Mapping[str, tuple[int, ...]]
 
 
 def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, object] | None = None) -> None:
-    """Write a model into a folder; each file is replaced only when its successor is safely on the disk.
+    """Write a model into a folder; a model there is replaced only when both files of its successor are whole.
+
+    The configuration keeps the SHA-256 of the weights, by which `load_pretrained` knows damage.
 
     Args:
         model: One of the models of this package, also within ``torch.compile`` or data parallelism.
@@ -68,29 +71,29 @@ def save_pretrained(model: nn.Module, folder: str | Path, card: Mapping[str, obj
         "card": dict(card or {}),
     }
     try:
-        text = json.dumps(head, indent=2, allow_nan=False) + "\n"
+        json.dumps(head, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the card cannot be written as JSON ({error}): give numbers, texts, lists, dicts") from error
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt", "model": kind}))
-    _replace(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(path.name + ".partial")
+    path = folder / WEIGHTS
     try:
-        write(partial)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with replacing(folder / CONFIG) as config, replacing(path) as weights:
+            save_file(tensors, weights, metadata={"format": "pt", "model": kind})
+            head["sha256"] = _sha256(weights)
+            path = folder / CONFIG
+            write_json(config, head)  # on the disk before the weights are replaced, which nothing may part from it
     except (OSError, SafetensorError) as error:
-        kept = "the file before it is untouched" if path.exists() else "there is none before it"
+        kept = "the model before it is untouched" if (folder / WEIGHTS).exists() else "there is none before it"
         raise OSError(
-            f"cannot write {path} ({error}); {kept}: free some space or make the folder writable, then save again"
+            f"cannot write {path} ({reason_of(error)}); {kept}: free some space or make the folder writable, then save "
+            "again"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_pretrained(folder: str | Path) -> nn.Module:
@@ -98,14 +101,15 @@ def load_pretrained(folder: str | Path) -> nn.Module:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is corrupt or cut short, or the weights are not of the configuration; the sentence names
-            the first tensors that differ and the value that explains it.
+        ValueError: A file is corrupt or cut short, or the weights are not those that were saved with the
+            configuration, or not of it; the sentence names the first tensors that differ and the value that explains
+            it.
     """
     folder = Path(folder)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"there is no {folder / name}: check the folder's name, or save a model into it")
-    kind, config = _read_config(folder / CONFIG)
+    kind, config, digest = _read_config(folder / CONFIG)
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             stored = {plain_name(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
@@ -116,21 +120,35 @@ def load_pretrained(folder: str | Path) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be replaced
         model = MODELS[kind][1](config)
     check_shapes(_shapes(stored), model, str(folder / WEIGHTS))
+    if digest is not None:
+        _check_weights(folder, digest)
     model.load_state_dict(stored, strict=False)  # names of shared tensors are stored once
     return model.eval()
 
 
-def _read_config(path: Path) -> tuple[str, TransformerConfig]:
+def _check_weights(folder: Path, expected: str) -> None:
+    """Refuse what has the right names and shapes, and yet is not what was saved: damaged or exchanged numbers."""
+    found = _sha256(folder / WEIGHTS)
+    if found != expected:
+        raise ValueError(
+            f"{folder / WEIGHTS} is not what was saved with {folder / CONFIG} (SHA-256 {found[:12]}..., expected "
+            f"{expected[:12]}...): restore it from a copy, or save the model again"
+        )
+
+
+def _read_config(path: Path) -> tuple[str, TransformerConfig, str | None]:
+    """Kind and configuration of a model, and the SHA-256 of its weights; folders of older versions have none."""
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
-        kind, values, written = head["model"], dict(head["config"]), head["format"]
+        kind, values, written, digest = head["model"], dict(head["config"]), head["format"], head.get("sha256")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is corrupt or no model's ({type(error).__name__}: {error}): restore it from a copy"
         ) from error
     if written != FORMAT:
         raise ValueError(f"{path} is of format {written}, expected {FORMAT}: use the odelib version that wrote it")
-    return kind, MODELS[choose(kind, MODELS, "kind of model")][0].from_dict(values)
+    config = MODELS[choose(kind, MODELS, "kind of model")][0].from_dict(values)
+    return kind, config, None if digest is None else str(digest)
 
 
 def check_shapes(stored: _Shapes, model: nn.Module, where: str) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from odelib.data import DATA_SETS, IMAGE_SETS, is_own
-from odelib.errors import CheckpointError
+from odelib.data import DATA_SETS, IMAGE_SETS, DataError, is_own
+from odelib.errors import TrainingError
+from odelib.files import said
 from odelib.names import choose
 from odelib.studies.job import ITEMS, REPORT, STUDY, run_folder
 from odelib.studies.protocol import PROTOCOL, RUNS
@@ -16,6 +17,8 @@ from odelib.training.checkpoint import CHECKPOINT
 from odelib.training.config import TrainConfig, build_model
 from odelib.training.folder import FIRST_FILES
 from odelib.training.options import check_options, merge
+from odelib.training.prepare import prepare
+from odelib.training.runtime import Runtime
 from odelib.training.text_tasks import validates
 from odelib.training.trained import begin_from
 
@@ -100,24 +103,32 @@ def sizes_of(options: Mapping[str, Any]) -> dict[str, int]:
 
 
 def check_here(jobs: Iterable[Job], folder: Path) -> None:
-    """Refuse runs of which the data or the weights to begin from are not on this machine, or do not fit.
+    """Refuse runs that this machine cannot do: whose device, data or weights to begin from are not here, or do not fit.
+
+    It is called where the runs will be done, once before the first of them: a folder of data is read only then, and a
+    device may be another machine's.
 
     Args:
         jobs: The runs that are still to be done; those that differ in the seed alone are checked once.
         folder: The study's; a run that has a checkpoint there needs no weights to begin from.
 
     Raises:
-        ValueError: Some are not here.
+        ValueError: Some cannot be done; the sentence names the first setting and variant.
     """
     for name, job in {job.name.rpartition("/")[0]: job for job in jobs}.items():
-        checked = check_options(job.options)
-        config = TrainConfig.from_dict(checked, sizes_of(checked))
-        if is_own(config.data) and not Path(config.data).expanduser().exists():
-            raise ValueError(f"{name}: there is no {config.data}: check the path of the data")
-        if config.init is None or (run_folder(folder / job.name) / CHECKPOINT).is_file():
-            continue
         try:
             with torch.random.fork_rng(devices=[]):
-                begin_from(build_model(config.model), config.init)
-        except CheckpointError as error:
-            raise ValueError(f"{name}: {error}") from error
+                _check_job(job, run_folder(folder / job.name))
+        except (ValueError, OSError, TrainingError, DataError) as error:
+            raise ValueError(f"{name}: {said(error)}") from error
+
+
+def _check_job(job: Job, run: Path) -> None:
+    options = check_options(job.options)
+    data = str(options.get("data", TrainConfig.data))
+    if is_own(data) and not Path(data).expanduser().exists():
+        raise ValueError(f"there is no {data}: check the path of the data")
+    Runtime.choose(options.get("device", "auto"), options.get("precision", "auto"))
+    config = prepare(options, Runtime.choose("cpu")).config  # what is refused there is so on any device
+    if config.init is not None and not (run / CHECKPOINT).is_file():
+        begin_from(build_model(config.model), config.init)

@@ -27,7 +27,13 @@ Executors = Callable[[], Any]
 
 
 def run_study(
-    file: Path, folder: Path, executors: Executors, *, threads: int = 1, say: Callable[[str], None] = print
+    file: Path,
+    folder: Path,
+    executors: Executors,
+    *,
+    threads: int = 1,
+    say: Callable[[str], None] = print,
+    checked: bool = False,
 ) -> list[Outcome]:
     """Do all runs of a study that are not done yet.
 
@@ -40,13 +46,14 @@ def run_study(
         executors: Gives a context with a new ``Executor`` each time it is called, such as one of ``local_processes``.
         threads: Threads for the arithmetic of each run.
         say: Called with a line for each run that ends.
+        checked: ``check_here`` has passed where the runs will be done; else a worker does that first.
 
     Returns:
         How each run ended, in the order of ``Study.jobs``.
 
     Raises:
-        ValueError: The file has a mistake, the folder has a run with other options than the file, or data or weights
-            of a run are not here.
+        ValueError: The file has a mistake, the folder has a run with other options than the file, or a worker cannot do
+            a run: its device, its data or the weights to begin from are not there, or do not fit.
         TrainingError: The folder cannot be written, or another process runs a study in it.
     """
     study = read_study(file)
@@ -55,7 +62,8 @@ def run_study(
             check_same_job(job, folder / job.name)
         done = {job.name: Outcome(job.name, True) for job in study.jobs if is_done(job, folder / job.name)}
         left = [job for job in study.jobs if job.name not in done]
-        check_here(left, folder)
+        if left and not checked:
+            _check_there(left, folder, executors)
         if file.resolve() != (folder / STUDY).resolve():
             copy(file, folder / STUDY)
             if study.protocol is not None:
@@ -83,11 +91,20 @@ def waiting(file: Path, folder: Path) -> list[Job]:
     """The runs of a study that are not done yet.
 
     Raises:
-        ValueError: The file has a mistake, or data or weights of a run are not here.
+        ValueError: The file has a mistake.
     """
-    left = [job for job in read_study(file).jobs if not is_done(job, folder / job.name)]
-    check_here(left, folder)
-    return left
+    return [job for job in read_study(file).jobs if not is_done(job, folder / job.name)]
+
+
+def _check_there(jobs: Sequence[Job], folder: Path, executors: Executors) -> None:
+    """Let a worker check the runs: its machine, and not this one, has to have their data, weights and device.
+
+    A worker that dies of it is no refusal: the run itself will die too, and is given up by ``MOST_DEATHS``.
+    """
+    with executors() as executor:
+        error = executor.submit(check_here, jobs, folder).exception()
+    if isinstance(error, ValueError):
+        raise error
 
 
 class _Round:

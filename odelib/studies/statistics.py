@@ -11,6 +11,9 @@ from jaxtyping import Float, Shaped
 CONFIDENCE = 0.95
 FEWEST = 5
 """From fewer seeds than these there is no interval and no verdict: their spread says too little."""
+_ROUNDING = 1e-6
+"""Relative size below which a spread is none. Scores come from float32, of which one rounding is up to 6e-8 and a sum
+has several: values that differ by less are ties, and an interval over them would be that of the rounding."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Summary:
     std: float
     """Standard deviation with n - 1; NaN for a single value."""
     low: float
-    """Lower end of the interval by Student's t; NaN for fewer than ``FEWEST`` values, and where all are equal."""
+    """Lower end of the interval by Student's t; NaN for fewer than ``FEWEST`` values, and where all are equal up to
+    float32's rounding."""
     high: float
     """Upper end."""
 
@@ -76,7 +80,8 @@ def difference(first: Sequence[float], second: Sequence[float], level: float = C
             differences keeps all of them at once with probability 0.95 (Bonferroni).
 
     Returns:
-        The difference; without an interval (NaN) where a variant has fewer than ``FEWEST`` values or only equal ones.
+        The difference; without an interval (NaN) where a variant has fewer than ``FEWEST`` values, or only ones that
+        are equal up to float32's rounding.
 
     Raises:
         ValueError: There is no value, or one that is not finite, or ``level`` is not between 0 and 1.
@@ -111,8 +116,8 @@ def paired(
         level: Probability with which the interval is to hold the difference over all items that there could be.
 
     Returns:
-        The difference; without an interval (NaN) for fewer than ``FEWEST`` items, and where all items changed alike,
-        which shows no spread to judge by. Where nothing changed it is 0.
+        The difference; without an interval (NaN) for fewer than ``FEWEST`` items, and where all items changed alike up
+        to float32's rounding, which shows no spread to judge by. Where nothing changed it is 0.
 
     Raises:
         ValueError: The arrays are not of the same items, or ``level`` is not between 0 and 1.
@@ -124,7 +129,8 @@ def paired(
     count, total = len(first), float(weights.sum())
     mean = float((first - second).sum()) / total
     rest = (first - second - mean * weights) * count / total
-    if count < FEWEST or (mean != 0.0 and np.abs(rest).max() <= 1e-9):
+    rounding = _ROUNDING * float(max(np.abs(first).max(), np.abs(second).max())) * count / total
+    if count < FEWEST or (abs(mean) > rounding and np.abs(rest).max() <= rounding):
         return Difference((count, count), mean, math.nan, math.nan, level)
     from scipy import stats
 
@@ -220,7 +226,8 @@ def hierarchical(
         resamples: How many times items are drawn, from a fixed seed, so that a number never changes.
 
     Returns:
-        The difference; without an interval (NaN) where a variant has fewer than ``FEWEST`` seeds or only equal scores.
+        The difference; without an interval (NaN) where a variant has fewer than ``FEWEST`` seeds, or only scores that
+        are equal up to float32's rounding.
 
     Raises:
         ValueError: The arrays are not of the same items, or ``level`` is not between 0 and 1.
@@ -279,8 +286,8 @@ def _sample(values: Sequence[float]) -> np.ndarray:
 
 
 def _has_spread(sample: np.ndarray) -> bool:
-    """Whether a mean can be judged: by the spread of enough values that are not all equal to rounding."""
-    return len(sample) >= FEWEST and bool(np.ptp(sample) > 1e-9 * max(float(np.abs(sample).max()), 1e-9))
+    """Whether a mean can be judged: by the spread of enough values that are not all equal to float32's rounding."""
+    return len(sample) >= FEWEST and bool(np.ptp(sample) > _ROUNDING * float(np.abs(sample).max()))
 
 
 def _check_share(value: float, name: str) -> None:

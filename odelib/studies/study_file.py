@@ -26,7 +26,7 @@ trained model with: ``step_rule``, ``refine``, ``tolerance``. ``protocol`` names
 ``odelib.studies.protocol``).
 
 A file is checked whole when it is read: names, types, claims, swaps, and that each run is one that can be. What has to
-be on this machine, your own data and weights to begin from, is looked for before the first run.
+be on the machine that does the runs, your own data, weights to begin from and a device, is looked for before the first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,6 +69,7 @@ def read_study(path: str | Path) -> Study:
             raise ValueError("a study needs at least one entry under settings and one under grid or variants")
     for data in {setting.options.get("data", TrainConfig.data) for setting in settings.values()}:
         _check_variants(file, data)
+        _check_different(file, variants, data)
     baseline = values.get("baseline")
     if baseline is not None:
         with file.place("baseline"):
@@ -136,6 +137,28 @@ def _check_variants(file: YamlFile, data: str) -> None:
         for name in _mapping(file, *at):
             options = {"data": data, **_mapping(file, *at, name)}
             check_options(options, lambda *key, at=at, name=name: file.place(*at, name, *key))
+            _check_no_seed(file, *at, name)
+
+
+def _check_no_seed(file: YamlFile, *at: str) -> None:
+    options = _mapping(file, *at)
+    if "seed" in options:
+        with file.place(*at, "seed"):
+            raise ValueError(
+                f"seed is {options['seed']!r}, but each run of a study has one of the seeds of its setting: leave it "
+                f"out, or say `seeds: [{options['seed']}]` beside the setting's options"
+            )
+
+
+def _check_different(file: YamlFile, variants: Mapping[str, Mapping[str, Any]], data: str) -> None:
+    """Refuse variants that would be the same runs: the table would set a variant against itself."""
+    known: list[tuple[str, dict[str, Any]]] = []
+    for name, options in variants.items():
+        checked = check_options({"data": data, **options})
+        if same := [other for other, its in known if its == checked]:
+            with file.place("grid" if "grid" in file.values else "variants"):
+                raise ValueError(f"the variants {same[0]!r} and {name!r} have the same options: leave one of them out")
+        known.append((name, checked))
 
 
 def _setting(file: YamlFile, name: str, variants: Mapping[str, Any]) -> Setting:
@@ -145,6 +168,7 @@ def _setting(file: YamlFile, name: str, variants: Mapping[str, Any]) -> Setting:
         with file.place(*at, key):
             choose(key, ("options", "seeds", "metric"), "entry of a setting")
     options = check_options(_mapping(file, *at, "options"), lambda *key: file.place(*at, "options", *key))
+    _check_no_seed(file, *at, "options")
     with file.place(*at, "options", "data"):
         sizes_of(options)
     with file.place(*at, "metric"):

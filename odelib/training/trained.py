@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from odelib.data import END, PAD, START, DataError
 from odelib.data.load import load_data
-from odelib.data.pictures import ENDINGS, PictureError, listed, refusal
+from odelib.data.pictures import PictureError, listed, pictures_in, refusal
 from odelib.data.processors import (
     CharacterProcessor,
     ImageProcessor,
@@ -182,7 +182,7 @@ def _picture_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise ValueError(f"{str(path)!r} is no picture and no folder: this model reads pictures, so give their paths")
-    files = sorted(each for each in path.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
+    files = pictures_in(path)
     if not files:
         raise ValueError(f"the folder {path} has no pictures: give another one")
     return files

@@ -143,9 +143,12 @@ def test_fashion_mnist_download_arrives_whole_or_goes_on(
     monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
     root = tmp_path / "root"
     third = server.files.pop(resources[2][0])
-    with pytest.raises(DataError, match=r"could not be downloaded .*404.*try again, which goes on where"):
+    missing = rf"could not be downloaded from {server.url(resources[2][0])} \(HTTP Error 404.*does not have it at this"
+    with pytest.raises(DataError, match=missing) as caught:
         load_images("fashion-mnist", root=root)
-    assert visible(root) == []
+    assert "try again" not in str(caught.value)
+    assert f"from {IMAGE_SETS['fashion-mnist'].url} into" in str(caught.value)
+    assert [path.name for path in root.iterdir()] == [".fashion_mnist.download"]  # what has arrived, and no lock
     server.files[resources[2][0]] = third
     assert len(load_images("fashion-mnist", root=root).train_labels) == 20
     assert [name for name, _ in server.asked] == [name for name, _ in (*resources[:3], *resources[2:])]

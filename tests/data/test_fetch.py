@@ -1,6 +1,7 @@
 """One file over a network that cuts connections, forgets the beginning, lies, or is not there."""
 
 import errno
+import socket
 import ssl
 from email.message import Message
 from pathlib import Path
@@ -135,9 +136,70 @@ def test_a_busy_server_is_asked_again_later(
         fetch(server.remote("b.bin", CONTENT), tmp_path)
 
 
+def failing(errors: list[Exception]) -> Any:
+    """What takes the place of urlopen and fails so, and then downloads after all."""
+    whole = module.urlopen
+    return lambda *args, **options: _raised(errors.pop(0)) if errors else whole(*args, **options)
+
+
+def _raised(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "pauses"),
+    [
+        (URLError(ssl.SSLError(1, "[SSL: TLSV1_ALERT_INTERNAL_ERROR]")), [1.0, 2.0, 4.0]),
+        (URLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), [1.0, 2.0, 4.0]),
+        (URLError(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")), [1.0, 1.0, 1.0]),
+    ],
+)
+def test_what_breaks_before_an_answer_begins_is_tried_again(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, pauses: list[float]
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", waited.append)
+    errors = [error] * 3
+    monkeypatch.setattr(module, "urlopen", failing(errors))
+    assert fetch(server.remote("a.bin", CONTENT), tmp_path).read_bytes() == CONTENT
+    assert waited == pauses
+    errors += [error] * 9
+    with pytest.raises(URLError):
+        fetch(server.remote("b.bin", CONTENT), tmp_path)
+    assert len(errors) == 5
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        ssl.SSLCertVerificationError("self-signed"),
+        ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+        TimeoutError("timed out"),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+    ],
+)
+def test_what_does_not_pass_is_not_tried_again(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: OSError
+) -> None:
+    monkeypatch.setattr(module, "urlopen", failing([URLError(cause)]))
+    with pytest.raises(URLError):
+        fetch(server.remote("a.bin", CONTENT), tmp_path)
+    assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
+        (
+            URLError(ssl.SSLError(1, "handshake failure")),
+            "check this machine's clock, its certificates (SSL_CERT_FILE)",
+        ),
+        (URLError(socket.gaierror(-2, "Name or service not known")), "check this machine's connection to the network"),
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space there and try again"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "free some space there and try again"),
+        (OSError(errno.EFBIG, "File too large"), "free some space there and try again"),
+        (HTTPError("u", 404, "Not Found", Message(), None), "does not have it at this address any more, so install a"),
+        (HTTPError("u", 403, "Forbidden", Message(), None), "does not let you have it, so check your proxy"),
         (URLError(ssl.SSLCertVerificationError("self-signed")), "does not trust the server's certificate, so set"),
         (
             HTTPError("u", 503, "Service Unavailable", Message(), None),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from odelib.data import DataError, ImageData, checksum, is_own, load_data, load_folder, load_table, load_text
 from odelib.data.own import held_out
-from odelib.data.pictures import PictureError, read_picture
+from odelib.data.pictures import PictureError, measure_picture, read_picture
 
 
 def paint(path: Path, colour: tuple[int, int, int] | int, size: tuple[int, int] = (40, 30)) -> Path:
@@ -90,6 +90,19 @@ def test_grey_pictures_have_one_channel_and_a_long_side_is_cut(tmp_path: Path) -
         (lambda pets: [path.write_bytes(b"no picture") for path in (pets / "cat").glob("*")],
             r"12 pictures cannot be read: (.*/cat/\d+.png \([^)]*\),? ){5}and 7 more; replace"),
         (lambda pets: pets.rename(pets.with_name("gone")), r"there is no folder"),
+        (lambda pets: pets.rename(pets.with_name("gone")) and paint(pets.parent / "one.png", 9).rename(pets),
+            r"pets is a file, expected a folder with one subfolder for each class: give the folder above"),
+        (lambda pets: (pets / "cat/x.png").symlink_to("gone.png"),
+            r"1 picture cannot be read: .*/cat/x.png \(it is a link to gone.png, which is not there\); .*--skip-bad"),
+        (lambda pets: (pets / "cat/x").symlink_to("x"), r"/cat/x \(it is a link to x, which is not there\)"),
+        (lambda pets: (pets / "cat/3.png").rename(pets / "cat/3.AVIF"),  # some versions of Pillow can read it
+            r"1 picture cannot be read: .*/cat/3.AVIF \(pictures in .avif are not read; save it as .png or .jpg\)"),
+        (lambda pets: [(pets / f"dog/{name}").write_bytes(b"") for name in ("a.heic", "a.svg", "a.psd", "a.cr2")],
+            r"4 pictures cannot be read: .*/a.cr2 .*/a.heic .*/a.psd .*/a.svg \(pictures in .svg are not read"),
+        (lambda pets: Image.new("F", (9, 9)).save(pets / "cat/x.tif"),
+            r"cat/x.tif \(its mode is F, floating-point numbers; save it with 8 or 16 bits per pixel\)"),
+        (lambda pets: Image.new("I", (9, 9)).save(pets / "cat/x.tif"),
+            r"cat/x.tif \(its mode is I, 32-bit whole numbers; save it with 8 or 16 bits per pixel\)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named(pets: Path, spoil: object, sentence: str) -> None:
@@ -109,6 +122,67 @@ def test_bad_pictures_can_be_left_out(pets: Path) -> None:
         path.write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"no picture of the class 'cat' in the train split of .*pets can be read"):
         load_folder(pets, skip_bad=True)
+
+
+def test_what_leads_nowhere_or_is_not_read_can_be_left_out_too(pets: Path) -> None:
+    whole = load_folder(pets)
+    for name in (".DS_Store", "Thumbs.db", "about.txt", "all.json", "all.csv", ".a.heic"):
+        (pets / "cat" / name).write_bytes(b"no picture")
+    (pets / "cat/.#3.png").symlink_to("user@host")  # Emacs locks a file so
+    assert checksum(load_folder(pets)) == checksum(whole)
+    (pets / "cat/x.png").symlink_to("gone.png")
+    Image.new("F", (9, 9)).save(pets / "cat/y.tif")
+    (pets / "dog/z.heic").write_bytes(b"")
+    data = load_folder(pets, skip_bad=True)
+    assert torch.equal(data.train_images, whole.train_images)
+    assert [name in data.note for name in ("cat/x.png (", "cat/y.tif (", "dog/z.heic (")] == [True] * 3
+
+
+RAMP = np.array([[0, 255, 256, 300, 25_700, 57_500, 65_535, 128 << 8]], dtype=np.uint16)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "big.tif", "a.pgm"])
+def test_sixteen_bits_of_grey_become_eight(tmp_path: Path, name: str, channels: int) -> None:
+    path, rows = tmp_path / name, np.repeat(RAMP, 8, axis=0)
+    if name == "a.pgm":
+        path.write_bytes(b"P5 8 8 65535\n" + rows.astype(">u2").tobytes())
+    else:
+        mode, kind = ("I;16B", ">u2") if name == "big.tif" else ("I;16", "<u2")
+        Image.frombytes(mode, (8, 8), rows.astype(kind).tobytes()).save(path)
+    assert measure_picture(path) == (8, True)
+    pixels = read_picture(path, 8, channels)
+    assert pixels.shape[0] == channels
+    assert (pixels == torch.tensor([0, 0, 1, 1, 100, 224, 255, 128])).all()
+
+
+def test_sixteen_bits_are_turned_upright_first(tmp_path: Path) -> None:
+    picture = Image.frombytes("I;16", (8, 8), np.repeat(RAMP, 8, axis=0).tobytes())
+    exif = picture.getexif()
+    exif[0x0112] = 6  # turn it by a quarter
+    picture.save(tmp_path / "a.png", exif=exif)
+    assert read_picture(tmp_path / "a.png", 8, 1)[0, :, 0].tolist() == [0, 0, 1, 1, 100, 224, 255, 128]
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pixels_of_unknown_range_are_refused_for_an_answer_too(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (9, 9)).save(tmp_path / "a.tif")
+    with pytest.raises(PictureError, match=rf"a.tif cannot be read \(its mode is {mode}, .*save it with 8 or 16 bits"):
+        read_picture(tmp_path / "a.tif", 8, 3)
+
+
+@pytest.mark.parametrize("resolution", [-4, 0, 3])
+def test_a_resolution_is_refused_before_a_picture_is_read(pets: Path, resolution: int) -> None:
+    (pets / "cat/3.png").write_bytes(b"no picture")
+    for load in (load_folder, load_data):
+        with pytest.raises(ValueError, match=rf"^resolution is {resolution}, expected None or at least 4 pixels"):
+            load(Path(pets) if load is load_folder else str(pets), resolution=resolution)
+
+
+def test_a_picture_beside_you_is_no_unknown_name(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pets / "cat")
+    with pytest.raises(DataError, match=r"^3.png is a file, expected a folder with one subfolder for each class"):
+        load_data("3.png")
 
 
 def test_an_unreadable_picture_says_so_in_another_process_too(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odelib.data import DataError, ImageData, fashion_mnist, images, load_images, make_subset
+from tests.disks import largest_file
 
 FILES = tuple(fashion_mnist.FASHION_MNIST_SHA256)
 
@@ -171,6 +172,18 @@ def test_script_names_an_output_that_cannot_be_written(
     out = small_originals / "absent" / "out.npz"
     assert make_subset.main([str(small_originals), "--out", str(out)]) == 2
     assert f"cannot write {out} (No such file or directory): choose another" in capsys.readouterr().err
+
+
+def test_script_leaves_the_file_before_where_the_disk_is_full(
+    small_originals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out" / "subset.npz"
+    out.parent.mkdir()
+    out.write_text("before")
+    with largest_file(100):
+        assert make_subset.main([str(small_originals), "--out", str(out)]) == 2
+    assert f"cannot write {out} (File too large): choose another" in capsys.readouterr().err
+    assert [path.read_text() for path in out.parent.iterdir()] == ["before"]
 
 
 def test_damaged_bundled_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from odelib.models import (
     storage,
 )
 from odelib.solvers import Adaptive, Checkpoint, Reversible, Step, StepRule, Tableau, step_rule
+from tests.disks import largest_file
 
 TINY = {"dim": 16, "num_heads": 2, "mlp_ratio": 2.0, "intervals": 2}
 TEXT = {**TINY, "vocab_size": 11, "max_tokens": 12}
@@ -62,10 +64,20 @@ def test_a_saved_model_comes_back(kind, config, inputs, tmp_path):
 
 
 def same_files(one, other):
-    assert (one / "config.json").read_text() == (other / "config.json").read_text()
+    heads = [json.loads((folder / "config.json").read_text()) for folder in (one, other)]
+    for head in heads:
+        del head["sha256"]  # safetensors writes its metadata in any order
+    assert heads[0] == heads[1]
     weights, others = (load_file(folder / "model.safetensors") for folder in (one, other))
     assert weights.keys() == others.keys()
     assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def without_checksum(folder):
+    """As older versions wrote it."""
+    head = json.loads((folder / "config.json").read_text())
+    del head["sha256"]
+    (folder / "config.json").write_text(json.dumps(head))
 
 
 def average(model):
@@ -108,6 +120,7 @@ def test_weights_under_the_names_of_a_wrapper_are_read(tmp_path):
     save_pretrained(model, tmp_path)
     state = {f"_orig_mod.{name}": tensor for name, tensor in model.state_dict().items()}
     storage.save_file(state, tmp_path / "model.safetensors")
+    without_checksum(tmp_path)
     assert torch.equal(load_pretrained(tmp_path)(IMAGES), model(IMAGES))
 
 
@@ -246,6 +259,21 @@ def test_corrupt_files_are_refused(name, harm, tmp_path):
         load_pretrained(tmp_path)
 
 
+def test_weights_that_are_not_what_was_saved_are_refused(tmp_path):
+    save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path)
+    path = tmp_path / "model.safetensors"
+    saved = path.read_bytes()
+    digest = hashlib.sha256(saved).hexdigest()
+    assert json.loads((tmp_path / "config.json").read_text())["sha256"] == digest
+    path.write_bytes(saved[:-100] + bytes(255 - byte for byte in saved[-100:]))
+    with pytest.raises(ValueError, match=rf"is not what was saved with .*, expected {digest[:12]}\.\.\.\): restore it"):
+        ViT.from_pretrained(tmp_path)
+    without_checksum(tmp_path)
+    assert isinstance(load_pretrained(tmp_path), ViT)  # nothing to compare with
+    path.write_bytes(saved)
+    assert isinstance(load_pretrained(tmp_path), ViT)
+
+
 def test_missing_and_foreign_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no .*config.json"):
         load_pretrained(tmp_path)
@@ -275,9 +303,24 @@ def test_a_full_disk_leaves_the_model_before(tmp_path, monkeypatch):
 
     monkeypatch.setattr(storage, "save_file", full)
     with pytest.raises(
-        OSError, match=r"cannot write .*No space left.*the file before it is untouched: free some space"
+        OSError, match=r"cannot write .*No space left.*the model before it is untouched: free some space"
     ):
         save_pretrained(make(ViT, ViTConfig(**TINY, num_classes=3)), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("size", "card", "name"), [(2_000, {}, "model.safetensors"), (100_000, {"note": "long " * 30_000}, "config.json")]
+)
+def test_the_kernels_reason_is_told_and_both_files_stay(size, card, name, tmp_path):
+    save_pretrained(make(ViT, ViTConfig(**TINY)), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with largest_file(size), pytest.raises(OSError, match="cannot write") as caught:
+        save_pretrained(make(ViT, ViTConfig(**TINY, num_classes=3)), tmp_path, card)
+    assert str(caught.value) == (
+        f"cannot write {tmp_path / name} (File too large); the model before it is untouched: free some space or make "
+        "the folder writable, then save again"
+    )
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -39,6 +39,29 @@ def test_one_value_and_equal_values_have_no_spread() -> None:
     assert (summary([2.0] * 3).mean, summary([2.0] * 3).std) == (2.0, 0.0)
 
 
+@pytest.mark.parametrize("scale", [1.0, -3e-5, 2e3])
+def test_what_differs_by_the_rounding_of_float32_is_a_tie(scale: float) -> None:
+    steps = scale * np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    noisy, spread = scale * 0.8 + 1e-8 * steps, scale * 0.8 + 1e-5 * steps
+    single = np.nextafter(np.full(5, scale, np.float32), np.float32([9, 9, -9, -9, 9]) * scale).astype(np.float64)
+    assert len(set(single)) == 2
+    for ties in (noisy, single):
+        assert math.isnan(summary(list(ties)).low)
+        assert math.isnan(difference(list(ties), list(spread)).low)
+        assert math.isnan(difference(list(spread), list(ties)).low)
+        assert math.isnan(hierarchical(np.repeat(ties[:, None], 4, 1), np.repeat(spread[:, None], 4, 1)).low)
+    assert summary(list(spread)).low < float(spread.mean()) < summary(list(spread)).high
+    assert math.isfinite(difference(list(spread), list(spread)).low)
+
+
+def test_pairs_that_changed_alike_up_to_rounding_are_a_tie() -> None:
+    before, noise = np.linspace(1.0, 5.0, 8), 1e-7 * np.cos(np.arange(8.0))
+    assert math.isnan(paired(before + 0.5 + noise, before).low)
+    nothing = paired(before + noise, before)  # and what did not change at all has a gain of 0, up to rounding
+    assert max(abs(nothing.low), abs(nothing.high)) < 1e-6
+    assert math.isfinite(paired(before + 0.5 + 1e4 * noise, before).low)
+
+
 @pytest.mark.parametrize("values", [[], [1.0, math.nan]])
 def test_no_values_and_nan_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="expected at least one, and finite numbers only"):

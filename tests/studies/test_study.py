@@ -109,6 +109,18 @@ def test_each_variant_may_have_seeds_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
+        ("epochs: 2", "seed: 3, epochs: 2", r"line 6: seed is 3, but each run of a study has one of the seeds of its"),
+        (
+            "plain:",
+            "plain: {seed: 3}",
+            r"line 14: seed is 3, but .* or say `seeds: \[3\]` beside the setting's options",
+        ),
+        (
+            "    1x2: {model: {intervals: 1, steps: 2}}",
+            "    1x1: {model: {intervals: 1, steps: 1}}\n    same: {model: {steps: 1, intervals: 1}}",
+            r"line 8: the variants 'parallel-1x1' and 'parallel-same' have the same options: leave one of them out",
+        ),
+        ("plain:", "plain: {lr: 1e-3}\n  same: {lr: 0.001}", "the variants 'plain' and 'same' have the same options"),
         ("title: Tiny", "titel: Tiny", r"line 2: unknown entry of a study 'titel': .*'title'"),
         ("epochs: 2", "epoch: 2", r"line 6: unknown training option 'epoch': .*'epochs'"),
         ("step_rule: euler", "step_rul: euler", r"line 9: unknown option of ViT 'step_rul'"),
@@ -195,24 +207,44 @@ def test_a_metric_that_no_run_measures_is_refused(tmp_path: Path) -> None:
     assert read_study(written(tmp_path, INTENTS.replace("plain: {}, ", ""))).jobs
 
 
-@pytest.mark.parametrize(
-    ("new", "sentence"),
-    [
-        ("epochs: 2, init: nowhere", "fashion/parallel-2x1: nowhere has no weights to begin from"),
-        ("epochs: 2, data: ./pets", "fashion/parallel-2x1: there is no ./pets: check the path of the data"),
-    ],
-)
+EMPTY = "epochs: 2, data: {folder}/pets"
+NOT_HERE = [
+    ("epochs: 2, init: nowhere", "fashion/parallel-2x1: nowhere has no weights to begin from"),
+    ("epochs: 2, data: ./pets", "fashion/parallel-2x1: there is no ./pets: check the path of the data"),
+    (EMPTY, "/pets has no pictures in folders of classes"),
+    ("train_images: 6001", "fashion/parallel-2x1: train_images is 6001, but fashion-mnist-subset has 6000: ask for at"),
+    ("precision: float32", "fashion/parallel-2x1: device 'mps' was asked for, but torch finds no Apple GPU here"),
+]
+
+
+@pytest.mark.parametrize(("new", "sentence"), NOT_HERE)
 def test_what_is_not_here_is_refused_before_the_first_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], new: str, sentence: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], new: str, sentence: str
 ) -> None:
-    text = SMALL.replace("preset: fashion-micro, train_images: 60, epochs: 2", new)
+    text = SMALL.replace("preset: fashion-micro, train_images: 60, epochs: 2", new.format(folder=tmp_path))
+    if "mps" in sentence:
+        monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+        text = text.replace("device: cpu", "device: mps")
+    if new == EMPTY:
+        (tmp_path / "pets").mkdir()
     file = written(tmp_path, text)
-    assert read_study(file).jobs  # a report needs neither
-    assert main(["study", str(file), "--out", str(tmp_path / "out"), "--workers", "1"]) == 2
-    assert sentence in capsys.readouterr().err
+    before = sorted(tmp_path.iterdir())
+    assert read_study(file).jobs  # a report needs none of it
+    monkeypatch.setattr(execute, "dask_cluster", lambda address: here)
+    argv = ["study", str(file), "--out", str(tmp_path / "out")]
+    for more in (["--workers", "1"], ["--scheduler", "tcp://here:1"]):
+        assert main([*argv, *more]) == 2
+        assert sentence in capsys.readouterr().err
     with pytest.raises(ValueError, match=sentence):
         run_study(file, tmp_path / "out", here, say=lambda line: None)
-    assert list(tmp_path.iterdir()) == [file]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_another_process_checks_the_runs_that_it_will_do(tmp_path: Path) -> None:
+    file = written(tmp_path, SMALL.replace("train_images: 60", "train_images: 6001"))
+    with pytest.raises(ValueError, match="fashion/parallel-2x1: train_images is 6001"):
+        run_study(file, tmp_path / "out", local_processes(1), say=lambda line: None)
 
 
 def test_a_failure_to_write_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

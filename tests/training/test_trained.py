@@ -124,6 +124,12 @@ def test_pictures_that_cannot_be_read_are_all_named_or_left_out(
     skipped: list[PictureError] = []
     assert len(load(shapes / "run").predict(tmp_path, skipped=skipped)) == 1
     assert [error.path.name for error in skipped] == [f"{k}.png" for k in range(7)]
+    (tmp_path / "link.png").symlink_to("gone.png")
+    (tmp_path / "a.heic").write_bytes(b"no picture")
+    skipped.clear()
+    load(shapes / "run").predict(tmp_path, skipped=skipped)
+    assert [error.path.name for error in skipped[7:]] == ["a.heic", "link.png"]
+    assert [error.reason[:20] for error in skipped[7:]] == ["pictures in .heic ar", "it is a link to gone"]
     assert len(load(shapes / "run").predict([tmp_path / "x.png"] * 2)) == 2
 
 
