@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 import traceback
+from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 from types import FrameType
 
@@ -238,6 +240,38 @@ def test_a_file_that_cannot_be_read_is_named_with_a_remedy(here: Path, capsys: p
     assert sentence == "cannot use nowhere.yaml (No such file or directory): check its name"
 
 
+@pytest.mark.parametrize("argv", [["info", "data"], ["evaluate", "nowhere"], ["--version"]])
+def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(here: Path, argv: list[str]) -> None:
+    """Both streams lead into a pipe that nobody reads, and what Python itself says at its end would be seen."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""}
+    program = "import sys; from odelib.cli import main; sys.exit(main(sys.argv[1:]))"
+    told = writing if argv[0] == "evaluate" else subprocess.PIPE  # a sentence, which goes to stderr
+    process = subprocess.run(
+        [sys.executable, "-c", program, *argv], stdout=writing, stderr=told, env=environment, check=False
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr or b"") == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_output_that_cannot_be_written_is_one_sentence(here: Path) -> None:
+    program = "import sys; from odelib.cli import main; sys.exit(main(sys.argv[1:]))"
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(
+            [sys.executable, "-c", program, "info", "data"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            text=True,
+            check=False,
+        )
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("odelib: error: cannot use standard output (No space left on device): free some space")
+
+
 def test_after_a_loss_that_is_not_finite_the_corrected_command_works(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,34 +342,43 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> No
 def test_lr_reaches_the_optimiser_through_three_shapes_and_eight_files(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lr, files, shapes = 0.01234, set(), set()
+    lr, root = 0.01234, Path(odelib.__file__).parent
+    files: set[str] = set()
+    shapes: set[type] = set()
+    calls: Counter[str] = Counter()
 
-    def carrier(value: object) -> type | None:
-        """The type of what holds the learning rate under its name, as a text or a number."""
-        held = value.get("lr") if isinstance(value, dict) else getattr(value, "lr", None)
-        return type(value) if str(held) == str(lr) else None
+    def shapes_of(value: object) -> set[type]:
+        """The types of what holds the learning rate under its name, as a text or a number: the value or a part."""
+        parts = value if type(value) is tuple else (value, getattr(value, "config", None))
+        held = [(part, part.get("lr") if isinstance(part, dict) else getattr(part, "lr", None)) for part in parts]
+        return {type(part) for part, rate in held if str(rate) == str(lr)}
 
     def watch(frame: FrameType, event: str, value: object) -> None:
         path = Path(frame.f_code.co_filename)
-        if event == "return" and path.is_relative_to(Path(odelib.__file__).parent) and carrier(value):
-            given = {carrier(argument) for argument in frame.f_locals.values()} - {None}
-            shapes.add(carrier(value))
-            if carrier(value) is not TrainConfig or given - {TrainConfig}:
-                files.add(path.name)  # here it changes its shape
+        if event != "return" or not path.is_relative_to(root):
+            return
+        calls[f"{path.relative_to(root)} {frame.f_code.co_name}"] += 1
+        if made := shapes_of(value):
+            given = set().union(*map(shapes_of, frame.f_locals.values()))
+            shapes.update(made)
+            if (made | given) - {TrainConfig}:
+                files.add(str(path.relative_to(root)))  # here it changes its shape
 
     def made(groups: object, lr: float, **options: object) -> None:
-        files.update(
-            Path(frame.f_code.co_filename).name
-            for frame, _ in traceback.walk_stack(sys._getframe(1))
-            if Path(frame.f_code.co_filename).is_relative_to(Path(odelib.__file__).parent)
-        )
+        paths = [Path(frame.f_code.co_filename) for frame, _ in traceback.walk_stack(sys._getframe(1))]
+        files.update(str(path.relative_to(root)) for path in paths if path.is_relative_to(root))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch.optim, "AdamW", made)
     sys.setprofile(watch)
     try:
-        assert main(["train", *TINY, "--lr", str(lr), "--out", "run"]) == 130
+        assert main(["train", *TINY, "--lr", str(lr)]) == 130
     finally:
         sys.setprofile(None)
-    assert len(shapes) <= 3, shapes
-    assert len(files) <= 8, files
+    assert shapes == {Namespace, dict, TrainConfig}
+    parts = ("prepare", "run", "options", "config", "loop", "optim")
+    assert files == {"cli.py", "commands/train.py", *(f"training/{part}.py" for part in parts)}
+    assert (
+        calls["training/options.py check_options"] == 2
+    )  # by the command, before processes wait for one another, and by the door
+    assert calls["training/config.py from_dict"] == 1

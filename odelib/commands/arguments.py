@@ -83,21 +83,6 @@ def kind_of(values: Mapping[str, Any]) -> str:
     return str(values.get("model", {}).get("kind") or kind_for(str(values.get("data", TrainConfig.data))))
 
 
-def said(given: argparse.Namespace, kind: str) -> dict[str, Any]:
-    """The options of a run that a command line names, as nested plain values, not yet checked."""
-    values: dict[str, Any] = {}
-    model = {field.name for field in fields(MODELS[kind][0])}
-    choices = get_args(get_type_hints(MODELS[kind][0])["weights"])
-    for name, value in vars(given).items():
-        if name == "weights" and value not in choices:
-            values["init"] = value
-        elif name in model:
-            values.setdefault("model", {})[name] = value
-        elif name in {field.name for field in fields(TrainConfig)}:
-            values[name] = value
-    return values
-
-
 def _add(group: Any, config: type, more: Mapping[str, str], start: Mapping[str, Any], names: list[str]) -> None:
     hints, texts, defaults = get_type_hints(config), docstrings(config), {f.name: f.default for f in fields(config)}
     for name in names:

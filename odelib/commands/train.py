@@ -4,13 +4,15 @@ import argparse
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-from odelib.commands.arguments import kind_of, said
+from odelib.commands.arguments import kind_of
 from odelib.commands.command import Command
 from odelib.data.load import is_own
 from odelib.errors import TrainingError
+from odelib.models.storage import MODELS
 from odelib.training import TrainConfig, YamlFile, check_options, load_checkpoint, merge, preset, train
 from odelib.training.folder import CONFIG
 from odelib.training.prepare import where_data_are
@@ -58,6 +60,21 @@ def layers(given: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def said(given: argparse.Namespace, kind: str) -> dict[str, Any]:
+    """The options of a run that a command line names, as nested plain values, not yet checked."""
+    values: dict[str, Any] = {}
+    model = {field.name for field in fields(MODELS[kind][0])}
+    choices = get_args(get_type_hints(MODELS[kind][0])["weights"])
+    for name, value in vars(given).items():
+        if name == "weights" and value not in choices:
+            values["init"] = value
+        elif name in model:
+            values.setdefault("model", {})[name] = value
+        elif name in {field.name for field in fields(TrainConfig)}:
+            values[name] = value
+    return values
+
+
 class Train(Command):
     """Train a model; prints the test accuracy and leaves a run folder.
 
@@ -95,7 +112,7 @@ class Train(Command):
         """Check the options before any process waits for another."""
         if given.resume and given.out:
             raise ValueError(f"--resume {given.resume} names the run folder, and --out another: leave --out out")
-        self.options(given)
+        given.checked = self.options(given)  # what preset, file and command line say together, found out once
 
     def options(self, given: argparse.Namespace) -> dict[str, Any]:
         """All options of the run, checked."""
@@ -110,7 +127,7 @@ class Train(Command):
         """The run folder."""
         if given.out or given.resume:
             return Path(given.out or given.resume)
-        options = self.options(given)
+        options = given.checked
         data = str(options.get("data", "fashion-mnist-subset"))
         rule = re.sub(r"\W+", "-", str(options.get("model", {}).get("step_rule", "euler"))).strip("-")
         data = (Path(data).resolve().stem or "data") if is_own(data) else data
@@ -119,7 +136,7 @@ class Train(Command):
     def run(self, given: argparse.Namespace) -> int:
         """Train."""
         folder, resume = self.folder(given), given.resume is not None
-        result = train(self.options(given), folder, resume=resume, tensorboard=given.tensorboard)
+        result = train(given.checked, folder, resume=resume, tensorboard=given.tensorboard)
         if not result.runtime.processes.main:
             return 0
         scores = "".join(f", {name} {value:.4g}" for name, value in result.scores().items())

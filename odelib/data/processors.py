@@ -15,7 +15,7 @@ from odelib.data.pictures import read_picture
 from odelib.data.sequences import pad
 from odelib.data.sets import ImageData
 from odelib.data.text import CharacterData, IntentData
-from odelib.data.tokens import END, Characters, Subwords, kept_subwords
+from odelib.data.tokens import END, SMALLEST, Characters, Subwords, kept_subwords
 from odelib.data.translation import TranslationData
 from odelib.names import choose
 
@@ -142,12 +142,20 @@ def processor_of(data: Data, subwords: int) -> Processor:
     Args:
         data: The data.
         subwords: How many subwords to learn from the training texts, where there are such.
+
+    Raises:
+        ValueError: They are too few.
     """
     if isinstance(data, ImageData):
         _, channels, height, _ = data.train_images.shape
         return ImageProcessor(height, channels, data.mean, data.std, data.classes)
     if isinstance(data, CharacterData):
         return CharacterProcessor(data.vocabulary.characters)
+    if subwords < SMALLEST:
+        raise ValueError(
+            f"subwords is {subwords}, expected at least {SMALLEST}, the 256 bytes and the marks, for {data.name}: ask "
+            "for more (--subwords)"
+        )
     if isinstance(data, IntentData):
         learned = kept_subwords(data.train_texts, subwords, data.name)
         return TextProcessor(learned.to_json(), data.classes)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
-import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+
+from odelib.data.checks import check_classes, check_images, check_labels, check_statistics
 
 
 class DataError(RuntimeError):
@@ -52,7 +53,8 @@ class ImageData:
         validation_labels: As ``train_labels``; None likewise.
 
     Raises:
-        ValueError: The images are not raw pixels, a split is empty, or a label is none of the classes'.
+        ValueError: The images are not raw pixels of one square size, a split is empty, a label is none of the classes',
+            a name of a class comes twice, or mean or std are no finite numbers, one for each channel.
     """
 
     name: str
@@ -69,22 +71,19 @@ class ImageData:
 
     def __post_init__(self) -> None:
         """Refuse what training would trip over later, or would silently take for something else."""
-        for split in ("train", "validation", "test"):
-            images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
-            if images is None:
-                continue
-            if images.dtype != torch.uint8:
-                raise ValueError(f"{split}_images are {images.dtype}, expected torch.uint8: raw pixels from 0 to 255")
-            if not len(images) == len(labels) > 0:
-                raise ValueError(
-                    f"{self.name} has {len(images)} {split} images and {len(labels)} labels: give one label for each "
-                    "image, and at least one image"
-                )
-            if not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
-                raise ValueError(
-                    f"{split}_labels are from {int(labels.min())} to {int(labels.max())}, expected 0 to "
-                    f"{len(self.classes) - 1}, places in the {len(self.classes)} classes of {self.name}"
-                )
+        check_classes(self.classes)
+        size = check_images("train_images", self.train_images)
+        check_labels("train_labels", self.train_labels, len(self.train_images), self.classes, "images")
+        check_images("test_images", self.test_images, size)
+        check_labels("test_labels", self.test_labels, len(self.test_images), self.classes, "images")
+        if (self.validation_images is None) != (self.validation_labels is None):
+            raise ValueError("validation_images or validation_labels came alone: give both, or neither")
+        if self.validation_images is not None:
+            check_images("validation_images", self.validation_images, size)
+            count = len(self.validation_images)
+            check_labels("validation_labels", self.validation_labels, count, self.classes, "images")
+        check_statistics("mean", self.mean, size[0], positive=False)
+        check_statistics("std", self.std, size[0], positive=True)
 
 
 @dataclass(frozen=True, eq=False)

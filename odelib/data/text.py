@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from odelib.data.checks import check_classes, check_labels, check_numbers
 from odelib.data.downloads import Source, find_or_download, verified_content
 from odelib.data.fetch import Remote
 from odelib.data.tokens import Characters
@@ -57,6 +58,9 @@ class CharacterData:
         validation: The next twentieth, int64, shape (validation,).
         test: The rest, int64, shape (test,).
         note: Empty for an official set; otherwise in what way this is not one.
+
+    Raises:
+        ValueError: A split is not numbers of characters of the vocabulary.
     """
 
     name: str
@@ -65,6 +69,11 @@ class CharacterData:
     validation: Int64[Tensor, " validation"]
     test: Int64[Tensor, " test"]
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what training would trip over later."""
+        for split in ("train", "validation", "test"):
+            check_numbers(split, getattr(self, split), self.vocabulary.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +91,10 @@ class IntentData:
         classes: Names of the classes, in alphabetical order.
         out_of_scope: Further texts of the test split, which belong to none of the classes.
         note: Empty for an official set; otherwise in what way this is not one.
+
+    Raises:
+        ValueError: A split has not one label for each text, a label is none of the classes', or a name of a class comes
+            twice.
     """
 
     name: str
@@ -94,6 +107,14 @@ class IntentData:
     classes: tuple[str, ...]
     out_of_scope: tuple[str, ...]
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what training would trip over later."""
+        check_classes(self.classes)
+        for split in ("train", "validation", "test"):
+            texts, labels = getattr(self, f"{split}_texts"), getattr(self, f"{split}_labels")
+            if split != "validation" or len(texts) or len(labels):  # where nothing is chosen by them there need be none
+                check_labels(f"{split}_labels", labels, len(texts), self.classes, "texts")
 
 
 def load_tiny_shakespeare(root: str | os.PathLike[str] | None = None, download: bool = True) -> CharacterData:

@@ -25,7 +25,9 @@ PAD, START, END = 0, 1, 2
 """Subwords that stand for no text: filling up a batch, the beginning and the end of a sentence."""
 
 _MARKS = ("<pad>", "<start>", "<end>")
-_SMALLEST = 256 + len(_MARKS)
+SMALLEST = 256 + len(_MARKS)
+"""The fewest subwords that a vocabulary can have: the 256 bytes and the marks."""
+
 _NOT_INSTALLED = without("tokenizers", "text", "a vocabulary of subwords")
 
 
@@ -103,8 +105,8 @@ class Subwords:
             ValueError: ``size`` leaves no room for the 256 bytes and the marks.
             DataError: The package ``tokenizers`` is not installed.
         """
-        if size < _SMALLEST:
-            raise ValueError(f"size is {size}, expected at least {_SMALLEST}: the 256 bytes and {len(_MARKS)} marks")
+        if size < SMALLEST:
+            raise ValueError(f"size is {size}, expected at least {SMALLEST}: the 256 bytes and {len(_MARKS)} marks")
         _check_installed()
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 

@@ -34,7 +34,7 @@ class Trainer(Generic[Model]):
     """
 
     def __init__(self, config: TrainConfig, task: Task, build: Callable[[], Model], runtime: Runtime) -> None:
-        self.config, self.task, self.build, self.runtime = config, task, build, runtime
+        self.config, self.task, self.runtime = config, task, runtime
         self.processes = runtime.processes
         runtime.seed(config.seed)
         self.model = build().to(runtime.device)

@@ -73,7 +73,8 @@ def prepare(
         options = merge(options, {"model": {"kind": kind}})
     config = TrainConfig.from_dict(options, processor.sizes, kind)
     task = _task(data, processor, config, runtime)
-    config = TrainConfig.from_dict(options, task.sizes, kind)
+    if task.sizes != processor.sizes:  # of texts, the longest is known now
+        config = TrainConfig.from_dict(options, task.sizes, kind)
     if config.keep_best and task.validation is None:
         raise ValueError(
             f"keep_best needs a validation split, which {name} has not: keep a share of the training images for it "

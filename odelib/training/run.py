@@ -122,9 +122,10 @@ def train(
         return fit_task(
             prepared.config,
             prepared.task,
-            # A run that goes on has its weights in the checkpoint, and those that it began from may be gone.
-            lambda: begin_from(build_model(prepared.config.model), None if resume else prepared.config.init),
+            lambda: build_model(prepared.config.model),
             folder,
+            # A run that goes on has its weights in the checkpoint, and those that it began from may be gone.
+            begin=None if resume else prepared.config.init,
             runtime=runtime,
             resume=resume,
             progress=progress,
@@ -140,6 +141,7 @@ def fit_task(
     folder: Path,
     *,
     runtime: Runtime,
+    begin: str | None = None,
     resume: bool = False,
     progress: bool = True,
     tensorboard: bool = False,
@@ -155,6 +157,7 @@ def fit_task(
             per forward pass.
         folder: The run folder.
         runtime: Where and in which number format.
+        begin: Folder whose weights the model gets, where they fit; None: it keeps its own.
         resume: As for ``train``.
         progress: As for ``train``.
         tensorboard: As for ``train``.
@@ -172,12 +175,12 @@ def fit_task(
                     same = data is not None and read_data(folder).get("checksum") == data["checksum"]
                     check_same_run(stored, config, folder, moved=same)
                 journal = held.enter_context(open_journal(folder, stored, tensorboard=tensorboard))
-            trainer = Trainer(config, task, build, runtime)
+            shown = progress and processes.main
+            trainer = Trainer(config, task, lambda: begin_from(build(), begin, tell=shown), runtime)
             if processes.main and begins(stored, config):
                 cost = cost_of(trainer.model, *next(iter(task.epoch(0))).inputs)
         stored = processes.broadcast(stored)
         restore(trainer, stored)
-        shown = progress and processes.main
         nfe = cast(float, trainer.model.nfe)
         bar = held.enter_context(Progress(config, nfe, task.count, trainer.epoch, unit=task.unit, shown=shown))
         if begins(stored, config):
@@ -202,7 +205,7 @@ def fit_task(
         with processes.raise_in_all():
             history = read_metrics(folder)[1] if processes.main else ()
         history = processes.broadcast(history)
-        return Result(trained(trainer, folder), history, folder, config, task, runtime)
+        return Result(trained(trainer, build, folder), history, folder, config, task, runtime)
 
 
 def begins(stored: Checkpoint | None, config: TrainConfig) -> bool:
@@ -283,7 +286,7 @@ def restore(trainer: Trainer[Any], stored: Checkpoint | None) -> None:
             trainer.sums = stored.sums
 
 
-def trained(trainer: Trainer[Model], folder: Path) -> Model:
+def trained(trainer: Trainer[Model], build: Callable[[], Model], folder: Path) -> Model:
     """The model that counts, whole in every process, in evaluation mode."""
     processes = trainer.processes
     if trainer.config.keep_best:
@@ -295,6 +298,6 @@ def trained(trainer: Trainer[Model], folder: Path) -> Model:
         state = processes.full_state_dict(trainer.measured.state_dict(), everywhere=True)
     else:
         return trainer.measured.eval()
-    model = trainer.build().to(trainer.runtime.device)
+    model = build().to(trainer.runtime.device)
     model.load_state_dict(state)
     return model.eval()

@@ -47,11 +47,8 @@ def character_task(data: CharacterData, config: TrainConfig, runtime: Runtime, *
     """
     kept = _limit(config, len(data.train), data.name)
     text = runtime.hold(data.train[:kept])
+    _check_width(width, kept, data, config)  # at once, not after the first epoch
     count = len(text) // width - 1  # as many windows fit in wherever the first one begins
-    if count < 1:
-        raise ValueError(f"{len(text)} characters are too few for windows of {width}: choose a smaller width")
-    for held_out in (data.test, *([data.validation] if validates(config) else [])):
-        windows(held_out, width)  # refuse at once, not after the first epoch
 
     def shuffled(epoch: int) -> Iterator[Batch]:
         generator = epoch_generator(config.seed, epoch)
@@ -221,6 +218,18 @@ def with_bleu(task: Task, data: TranslationData, subwords: Subwords, runtime: Ru
         scores=lambda model: {"bleu": bleu(written(model), data.test_target).score},
         items=lambda model: {"bleu": bleu_counts(written(model), data.test_target)},
     )
+
+
+def _check_width(width: int, kept: int, data: CharacterData, config: TrainConfig) -> None:
+    """Refuse windows that a text is too short for: it needs two to learn from, and one character more than one else."""
+    held_out = {split: len(getattr(data, split)) for split in _held(config)}
+    most = min(kept // 2, *(length - 1 for length in held_out.values()))
+    if width > most:
+        lengths = f"{kept} characters to learn from" + "".join(
+            f", {n} of the {name} split" for name, n in held_out.items()
+        )
+        shorter = f", or windows of at most {most} (--max-tokens {most})" if most > 0 else ""
+        raise ValueError(f"max_tokens is {width}, but {data.name} has {lengths}: give a longer text{shorter}")
 
 
 def validates(config: TrainConfig) -> bool:

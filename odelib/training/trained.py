@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,13 @@ from odelib.data.processors import (
     processor_of,
 )
 from odelib.errors import CheckpointError
+from odelib.layers import DepthBlock
 from odelib.models.storage import load_pretrained
 from odelib.training.checkpoint import BEST, load_checkpoint
 from odelib.training.config import TrainConfig, build_model
 
 DATA = "data.json"
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -243,15 +245,16 @@ def averaged(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def begin_from(model: nn.Module, folder: str | None) -> nn.Module:
+def begin_from(model: Model, folder: str | None, *, tell: bool = False) -> Model:
     """Give a new model the weights of a trained one (fine-tuning); what has another shape or name stays as it is.
 
     Args:
         model: The new model; it is changed.
         folder: A run folder, or one of exported weights; None: nothing is done.
+        tell: Print how many tensors fit.
 
     Raises:
-        CheckpointError: The folder has no weights, or no tensor of them fits.
+        CheckpointError: The folder has no weights, or none of those along depth fit.
     """
     if folder is None:
         return model
@@ -265,7 +268,14 @@ def begin_from(model: nn.Module, folder: str | None) -> nn.Module:
             raise CheckpointError(f"{folder} has no weights to begin from ({error}): give a run folder") from error
     own = model.state_dict()
     fitting = {name: tensor for name, tensor in stored.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise CheckpointError(f"no weight in {folder} fits this model: give the model the sizes of that one")
+    fields = tuple(f"{name}.fields." for name, part in model.named_modules() if isinstance(part, DepthBlock))
+    if not any(name.startswith(fields) for name in fitting):
+        raise CheckpointError(
+            f"no weight along depth in {folder} fits this model: give the model the kind and the sizes of that one "
+            "(--dim, --mlp-ratio)"
+        )
+    if tell:
+        anew = "" if len(fitting) == len(own) else ", the others anew"
+        print(f"{len(fitting)} of the {len(own)} tensors of the model begin as in {folder}{anew}", flush=True)
     model.load_state_dict({**own, **fitting})
     return model

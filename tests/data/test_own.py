@@ -286,18 +286,3 @@ def test_a_share_of_a_named_set_can_be_kept_for_validation() -> None:
     kept, held = held_out(100, 0.25)
     assert sorted([*kept, *held]) == list(range(100))
     assert len(held) == 25
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"train_labels": torch.tensor([0, 10])}, r"train_labels are from 0 to 10, expected 0 to 1"),
-        ({"test_images": torch.zeros(0, 1, 8, 8, dtype=torch.uint8), "test_labels": torch.zeros(0, dtype=torch.int64)},
-         r"0 test images and 0 labels: give one label for each image, and at least one image"),
-    ],
-)  # fmt: skip
-def test_images_of_your_own_are_checked_when_they_are_made(change: dict[str, torch.Tensor], sentence: str) -> None:
-    images, labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1])
-    parts = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels, **change}
-    with pytest.raises(ValueError, match=sentence):
-        ImageData("mine", **parts, classes=("a", "b"), mean=(0.5,), std=(0.5,), note="")

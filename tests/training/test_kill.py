@@ -14,15 +14,14 @@ import torch
 from odelib.training import load_checkpoint, read_metrics
 from odelib.training.checkpoint import CHECKPOINT
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from odelib.data import CharacterData, Characters, IntentData, Subwords, TranslationData
-from odelib.training import *
-from odelib.training.text_tasks import *
-from odelib.training.run import fit_task
+from odelib.data import CharacterData, Characters, IntentData, TranslationData
+from odelib.training import train
 
 letters = Characters("abcdefg")
 numbers = letters.encode("abcdefg" * 200)
@@ -30,29 +29,27 @@ nouns = {"Hund": "dog", "Katze": "cat", "Maus": "mouse", "Kuh": "cow"}
 pairs = [("die " * n + de, "the " * n + en) for n in range(1, 7) for de, en in nouns.items()]
 german, english = (tuple(side) for side in zip(*pairs))
 labels = torch.arange(len(pairs)) % 4
-subwords = Subwords.train([*german, *english], 275)
-makers = {
-    "tiny-shakespeare": lambda c, r: character_task(
-        CharacterData("letters", letters, numbers[:800], numbers[800:900], numbers[900:]), c, r, width=10),
-    "clinc150": lambda c, r: intent_task(
-        IntentData("nouns", german, labels, german, labels, german, labels, tuple(nouns), ()), subwords, c, r),
-    "multi30k": lambda c, r: translation_task(
-        TranslationData("nouns", ("de", "en"), german, english, german, english, german, english), subwords, c, r),
+sets = {
+    "tiny-shakespeare": CharacterData("letters", letters, numbers[:800], numbers[800:900], numbers[900:]),
+    "clinc150": IntentData("nouns", german, labels, german, labels, german, labels, tuple(nouns), ()),
+    "multi30k": TranslationData("nouns", ("de", "en"), german, english, german, english, german, english),
 }
 name, folder = sys.argv[1], Path(sys.argv[2])
-options = {"data": name, "epochs": 24, "batch_size": 5, "device": "cpu", "average": 0.5,
+width = {"max_tokens": 10} if name == "tiny-shakespeare" else {}
+options = {"epochs": 24, "batch_size": 5, "device": "cpu", "average": 0.5, "subwords": 275, "shift": 0, "flip": False,
            "model": {"dim": 8, "num_heads": 2, "intervals": 2, "step_rule": "midpoint", "dropout": 0.2,
-                     "drop_path": 0.1}}
-runtime = Runtime.choose("cpu")
-task = makers[name](TrainConfig.from_dict(options), runtime)
-config = TrainConfig.from_dict(merge({"model": dict(task.sizes)}, options))
+                     "drop_path": 0.1, **width}}
 resume = (folder / "checkpoint.pt").is_file()
-fit_task(config, task, lambda: build_model(config.model), folder, runtime=runtime, resume=resume, progress=False)
+train(options, folder, data=sets[name], resume=resume, progress=False)
 """
 
 
 def run(name: str, folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, name, str(folder)], cwd=Path(__file__).parents[2])
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, name, str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": str(folder.parent)},
+    )
 
 
 @pytest.mark.slow
@@ -82,7 +79,12 @@ def test_a_run_on_texts_survives_kills_at_any_moment(tmp_path: Path, name: str) 
     clock = {"seconds": 0.0, "images_per_second": 0.0}
     straight, killed = (read_metrics(tmp_path / folder)[1] for folder in ("straight", "killed"))
     assert [replace(epoch, **clock) for epoch in killed] == [replace(epoch, **clock) for epoch in straight]
-    assert {path.name for path in (tmp_path / "killed").iterdir()} == {CHECKPOINT, "config.json", "metrics.jsonl"}
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {
+        CHECKPOINT,
+        "config.json",
+        "data.json",
+        "metrics.jsonl",
+    }
 
 
 def epochs(folder: Path) -> int:

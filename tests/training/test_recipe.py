@@ -23,7 +23,7 @@ from odelib.training import (
 )
 from odelib.training.folder import claimed, hold_folder
 from odelib.training.loop import Trainer
-from odelib.training.run import fit_task, restore
+from odelib.training.run import restore
 from odelib.training.tasks import TrainingSet, image_task
 
 CPU = Runtime.choose("cpu")
@@ -148,10 +148,7 @@ def test_tensorboard_shows_what_the_metrics_say(data: ImageData, still: TrainCon
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    task = image_task(data, still, CPU)
-    result = fit_task(
-        still, task, lambda: build_model(still.model), tmp_path, runtime=CPU, progress=False, tensorboard=True
-    )
+    result = train(still, tmp_path, data=data, progress=False, tensorboard=True)
     shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (event,) = shown.Scalars("loss/test")
     assert event.step == result.history[-1].step

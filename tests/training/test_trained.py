@@ -144,12 +144,29 @@ def test_a_run_goes_on_beyond_its_end_with_its_own_options(shapes: Path, tmp_pat
     assert main(f"train --resume {tmp_path}/run".split()) == 0  # it is at its end
 
 
-def test_a_run_begins_from_the_weights_of_another(shapes: Path, tmp_path: Path) -> None:
+def test_a_run_begins_from_the_weights_of_another(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = f"train --data {shapes}/data {SMALL} --epochs 1 --lr 1e-9 --weights {shapes}/run --out {tmp_path}/run"
     assert main(options.split()) == 0
     (old, new) = (load_run(folder)[1].state_dict() for folder in (shapes / "run", tmp_path / "run"))
     assert all(torch.allclose(old[name], new[name], atol=1e-6) for name in old)
     assert load_run(tmp_path / "run")[0].init == f"{shapes}/run"
+    assert f"\n{len(new)} of the {len(new)} tensors of the model begin as in {shapes}/run\n" in capsys.readouterr().out
+
+
+def test_what_fits_only_partly_is_counted_once(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "book.txt").write_text("abcdefghij" * 200)
+    options = f"train --data {tmp_path}/book.txt {SMALL} --max-tokens 20 --epochs 1 --lr 1e-9 --keep-best"
+    assert main(f"{options} --weights {shapes}/run --out {tmp_path}/run".split()) == 0
+    (old, new) = (load_run(folder)[1].state_dict() for folder in (shapes / "run", tmp_path / "run"))
+    fitting = [name for name in new if name in old and old[name].shape == new[name].shape]
+    assert 0 < len(fitting) < len(new)
+    assert all(torch.allclose(old[name], new[name], atol=1e-6) for name in fitting)
+    told = f"{len(fitting)} of the {len(new)} tensors of the model begin as in {shapes}/run, the others anew\n"
+    assert capsys.readouterr().out.count(told) == 1
 
 
 def test_weights_that_do_not_fit_or_are_not_there(
@@ -157,6 +174,8 @@ def test_weights_that_do_not_fit_or_are_not_there(
 ) -> None:
     base = f"train --data {shapes}/data {SMALL} --out {tmp_path}/run"
     assert "has no weights to begin from" in refused(f"{base} --weights {tmp_path}/nowhere", capsys)
+    sentence = refused(f"{base} --weights {shapes}/run --dim 8", capsys)
+    assert f"no weight along depth in {shapes}/run fits this model: give the model the kind and the sizes" in sentence
     assert not (tmp_path / "run").exists()
     assert "keep_best needs a validation split" in refused(f"train --keep-best {SMALL} --out {tmp_path}/run", capsys)
     assert "there is no run in" in refused(f"train --resume {tmp_path}/nowhere", capsys)
@@ -275,6 +294,8 @@ def test_texts_are_classified_and_a_book_is_continued(
     assert main(["predict", "texts", "it ", "--device", "cpu"]) == 0
     assert load("texts").predict("it")[0].input == "it"
     (tmp_path / "book.txt").write_text("abcdefghij" * 200)
+    sentence = refused(f"train --data {tmp_path}/book.txt {SMALL} --out {tmp_path}/long", capsys)
+    assert sentence.endswith("give a longer text, or windows of at most 99 (--max-tokens 99)")
     options = f"train --data {tmp_path}/book.txt {SMALL} --max-tokens 20 --epochs 10 --lr 1e-2 --out {tmp_path}/book"
     assert main(options.split()) == 0
     capsys.readouterr()
