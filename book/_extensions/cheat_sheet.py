@@ -203,7 +203,9 @@ def row(tableau: Tableau) -> str:
         tableau.evaluations,
         tableau.real_stability,
     )
-    cells = "".join(f"<td>{number:.3g}</td>" for number in numbers)
+    cells = "".join(
+        f'<td class="number">{number:.3g}</td>' for number in numbers
+    )
     return f'<tr><th scope="row"><code>{tableau.name}</code></th>{cells}</tr>'
 
 
@@ -228,7 +230,9 @@ class AdaptiveRules(SphinxDirective):
             "evaluations",
             "stable to hλ",
         )
-        head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+        head = "".join(
+            f'<th scope="col" class="number">{text}</th>' for text in heads
+        )
         body = "".join(row(TABLEAUS[name]) for name in ADAPTIVE)
         text = (
             '<div class="pst-scrollable-table-container">'

@@ -45,7 +45,8 @@ class Book:
             Path(old).name: new.removesuffix(".html")
             for old, new in moved.items()
         }
-        parts = yaml.safe_load((root / "_toc.yml").read_text())["parts"]
+        contents = yaml.safe_load((root / "_toc.yml").read_text())
+        parts = contents.get("parts", [])
         numbered = [p for p in parts if p.get("numbered")]
         files = [
             root / f"{c['file']}.ipynb"

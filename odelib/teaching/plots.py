@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +19,7 @@ from odelib.analysis import NfeStudy, SplittingProfile, SwapStudy, convergence_o
 from odelib.solvers import step_rule
 from odelib.teaching.claims import format_number
 from odelib.teaching.figures import style
-from odelib.teaching.palette import palette
+from odelib.teaching.palette import meaning_of, palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,10 +45,11 @@ def orders(
     smallest = sorted(range(len(sizes)), key=sizes.__getitem__)[:fit]
     fig, ax = _axes()
     said = []
-    for i, (name, values) in enumerate(errors.items()):
+    looks = _looks(list(errors))
+    for look, (name, values) in zip(looks, errors.items(), strict=True):
         error = _floats(values)
         slope = f"{convergence_order([sizes[j] for j in smallest], [error[j] for j in smallest]):.2f}"
-        ax.loglog(sizes, error, label=f"{name}: slope {slope}", **_look(i))
+        ax.loglog(sizes, error, label=f"{name}: slope {slope}", **look)
         said.append(f"{name} falls with slope {slope}")
     _label(ax, "step size $h$", ylabel)
     return fig, f"Log-log plot of {_plain(ylabel)} against step size. {_sentence(said)}"
@@ -79,11 +81,11 @@ def over_depth(times: Numbers, values: Mapping[str, Tensor], *, ylabel: str) -> 
     at = _floats(times)
     fig, ax = _axes()
     said = []
-    for i, (name, measured) in enumerate(values.items()):
+    for look, (name, measured) in zip(_looks(list(values)), values.items(), strict=True):
         low, middle, high = _spread(measured)
-        ax.plot(at, middle, label=name, **_look(i))
+        ax.plot(at, middle, label=name, **look)
         if measured.ndim > 1:
-            ax.fill_between(at, low, high, color=palette.cycle[i % 5], alpha=0.2, linewidth=0)
+            ax.fill_between(at, low, high, color=look["color"], alpha=0.2, linewidth=0)
         said.append(f"{_plain(name)} goes from {_short(middle[0])} to {_short(middle[-1])}")
     _label(ax, "depth $t$", ylabel, legend=len(values) > 1)
     return fig, f"Plot of {_plain(ylabel)} against depth. {_sentence(said)}"
@@ -99,8 +101,9 @@ def paths(plane: Tensor, share: Tensor | float, *, names: Sequence[str] = ()) ->
     """
     points, groups, count, _ = plane.shape
     fig, ax = _axes(figsize=(5.6, 4.2))
+    looks = _looks(names or [str(group) for group in range(groups)])
     for group, lines in enumerate(plane.detach().cpu().double().unbind(1)):
-        look = _look(group)
+        look = looks[group]
         color, marker = look["color"], look["marker"]
         for xy in lines.unbind(1):
             ax.plot(*xy.T.numpy(), color=color, linestyle=look["linestyle"], linewidth=1.2)
@@ -170,9 +173,9 @@ def swaps(study: SwapStudy, rules: Sequence[Any], refine: Sequence[int]) -> tupl
     fig, ax = _axes()
     ax.axhline(100 * study.as_it_is, color=palette.ink, linewidth=1, linestyle="--", label="as trained")
     said = []
-    for i, rule in enumerate(rules):
-        name = step_rule(rule).name
-        ax.plot(refine, table[i].tolist(), label=name, **_look(i))
+    labels = [step_rule(rule).name for rule in rules]
+    for i, (name, look) in enumerate(zip(labels, _looks(labels), strict=True)):
+        ax.plot(refine, table[i].tolist(), label=name, **look)
         said.append(f"{name} goes from {_short(float(table[i, 0]))} to {_short(float(table[i, -1]))} per cent")
     ax.set_xscale("log", base=2)
     ax.set_xticks(list(refine), [str(times) for times in refine])
@@ -228,10 +231,13 @@ def _axes(figsize: tuple[float, float] | None = None) -> tuple[Figure, Axes]:
         return plt.subplots(figsize=figsize)
 
 
-def _look(i: int) -> dict[str, Any]:
-    """Colour, dash and marker of the i-th line, of which there are five."""
-    k = i % len(palette.cycle)
-    return {"color": palette.cycle[k], "marker": palette.markers[k], "linestyle": _DASHES[k]}
+def _looks(labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Colour, dash and marker of each line: the book's own for its three curves, and for others what these leave."""
+    own = [palette.look(label) if meaning_of(label) else None for label in labels]
+    taken = {look["color"] for look in own if look}
+    rows = zip(palette.cycle, palette.markers, _DASHES, strict=True)
+    left = cycle([{"color": color, "marker": m, "linestyle": dash} for color, m, dash in rows if color not in taken])
+    return [look or next(left) for look in own]
 
 
 def _label(ax: Axes, xlabel: str, ylabel: str, legend: bool = True) -> None:
