@@ -6,7 +6,7 @@
 The bound is 0.9, on a phone of the middle. How much slower than this machine a phone is follows from Lighthouse's own
 measure of processors, its `benchmarkIndex`: 1000 for a phone of the middle (Pixel 5) and 264 for a slow one (Moto G
 Power 2022), as Chrome's DevTools have them (`CalibrationController.ts`). Lighthouse reckons with the time that the
-machine takes, so nothing else should run beside it.
+machine takes, so nothing else should run beside it, and of three visits to a page the middle one counts.
 """
 
 import argparse
