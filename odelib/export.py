@@ -168,7 +168,7 @@ def _program(run: Trained) -> torch.export.ExportedProgram:
         )
     longest = _longest(run)
     dims = [
-        torch.export.Dim("batch", min=1),
+        torch.export.Dim("batch", min=1, max=2**31 - 1),  # torch 2.6 refuses one without an end
         *(torch.export.Dim(name, min=1, max=longest) for name in ("length", "target_length") if longest > 1),
     ]
     free = tuple({i: dims[axis] for i, axis in enumerate(axes) if axis < len(dims)} for axes in _sizes(run).values())

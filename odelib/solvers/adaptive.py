@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any
 
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 
 from odelib.names import choose, expect
 
@@ -21,7 +22,10 @@ def as_floats(times: Any, what: str) -> tuple[float, ...]:
     try:
         if isinstance(times, str):
             raise TypeError("a string is no sequence of numbers")
-        return tuple(map(float, times.detach().tolist() if isinstance(times, Tensor) else times))
+        if isinstance(times, Tensor):
+            one_by_one = times.ndim == 1 and peek_interpreter_stack() is not None  # torch 2.6: no list in torch.func
+            times = [each.item() for each in times] if one_by_one else times.detach().tolist()
+        return tuple(map(float, times))
     except (TypeError, ValueError) as error:
         raise TypeError(f"{what} is {times!r} ({error}): give a sequence of numbers, or a tensor of them") from error
 

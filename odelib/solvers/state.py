@@ -150,7 +150,9 @@ def read(scalars: Sequence[Tensor]) -> list[float]:
         RuntimeError: They have no values to be read, inside of ``torch.vmap`` or on the device meta.
     """
     try:
-        return [float(scalars[0].item())] if len(scalars) == 1 else torch.stack(widest(scalars)).tolist()
+        if len(scalars) > 1 and peek_interpreter_stack() is None:
+            return torch.stack(widest(scalars)).tolist()
+        return [float(scalar.item()) for scalar in scalars]  # torch 2.6 makes no list inside of torch.func
     except RuntimeError as error:
         if peek_interpreter_stack() is None:
             raise

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from odelib.names import takes
-from odelib.solvers.adaptive import Adaptive
+from odelib.solvers.adaptive import Adaptive, as_floats
 from odelib.solvers.errors import SolverError, warn
 from odelib.solvers.events import Event
 from odelib.solvers.field import Field, Tree
@@ -36,7 +36,7 @@ def until_event(
         )
     rule, steps, options, wide, clock = method
     times = t if isinstance(t, Tensor) else clock.new_tensor(t)
-    start, toward = times.detach().tolist()
+    start, toward = as_floats(times, "t")
     if isinstance(steps, Adaptive):
         far = min(1e100, torch.finfo(times.dtype).max / 4)
     elif not isinstance(steps, Grid) or options.get("step_size") is None:
