@@ -153,7 +153,7 @@ def _name(kind: str, code: str) -> str:
     if SHOWS.search(code):
         return f"Code of the figure ({size})"
     made = re.findall(r"^(?:def|class) (\w+)", code, re.M)
-    made = made or [name for name, *_ in MADE.findall(code)]
+    made = made or MADE.findall(code)
     what = ", ".join(list(dict.fromkeys(made))[:3]) or "this step"
     return f"Code of {what} ({size})"
 

@@ -92,7 +92,7 @@ def test_what_is_left_of_a_cell_is_python(path):
     ("code", "name"),
     [
         ("def one():\n    x = 2\n\n\ny = 1", "Code of one (3\N{NO-BREAK SPACE}lines)"),
-        ("a: dict[str, int] = {}\nb = 2\na |= {}\nx.y = 3", "Code of a, b (4\N{NO-BREAK SPACE}lines)"),
+        ("kept: dict[str, int] = {}\nrates = 2\nkept |= {}\nx.y = 3", "Code of kept, rates (4\N{NO-BREAK SPACE}lines)"),
         ("print(1)", "Code of this step (1\N{NO-BREAK SPACE}line)"),
     ],
 )
