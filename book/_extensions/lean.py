@@ -1,18 +1,15 @@
-"""Leave out what the pages do not need: scripts without work, icons twice, waiting.
+"""Leave out what the pages do not need: scripts without work, and waiting.
 
 Jupyter Book adds Thebe's scripts to each page, twice, and the book has no
 live cells; and those of toggle buttons, where the browser's own details
-serve. The theme draws its icons by a script of a megabyte and a half,
-and brings them as a font too: here the font draws them. Scripts that the
-page would wait for before it shows a word run when it has been read.
+serve. Scripts that the page would wait for before it shows a word run when
+it has been read, and `book.js` fetches MathJax when it has been painted.
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 from sphinx.builders.html._assets import _JavaScript
-from sphinx.errors import ExtensionError
 
 IDLE = re.compile("thebe|togglebutton|togglehint|toggleopen", re.I)
 
@@ -51,19 +48,31 @@ def _defer(
     ]
 
 
-def _empty_icons(app: Any, exception: Any) -> None:
-    if exception is None and app.builder.name == "html":
-        script = Path(app.outdir, "_static/scripts/fontawesome.js")
-        if not script.exists():
-            raise ExtensionError(
-                f"the theme brings no {script.name} any more"
+def _fetch_formulas_late(
+    app: Any, page: str, template: str, context: Any, tree: Any
+) -> None:
+    def named(script: Any, name: str) -> bool:
+        return name in str(getattr(script, "filename", script))
+
+    files = context["script_files"]
+    address = app.config.mathjax_path
+    if any(named(script, address) for script in files):
+        context["script_files"] = [
+            _JavaScript(
+                script.filename,
+                priority=script.priority,
+                **(script.attributes | {"data-mathjax": address}),
             )
-        script.write_text("// The icons are drawn by the theme's font.\n")
+            if named(script, "book.js")
+            else script
+            for script in files
+            if not named(script, address)
+        ]
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx, after those that add scripts."""
     app.connect("html-page-context", _drop_idle, priority=900)
     app.connect("html-page-context", _defer, priority=901)
-    app.connect("build-finished", _empty_icons)
+    app.connect("html-page-context", _fetch_formulas_late, priority=902)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -143,13 +143,13 @@ def print_pdf(html: Path, one: Path, out: Path, mathjax: Path | None) -> None:
                 ),
             )
         page.goto(f"{site}/{one.name}")
+        page.evaluate("() => setFormulas()")
         if not page.evaluate("() => !!MathJax.startup?.promise"):
             sys.exit(
                 "MathJax did not load from its CDN, and the formulas need it: "
                 "connect to the network, or give the folder of npm's package "
                 "(--mathjax node_modules/mathjax)"
             )
-        page.evaluate("() => setFormulas()")
         page.evaluate(PRUNE)
         page.pdf(
             path=str(out),

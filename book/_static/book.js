@@ -4,9 +4,10 @@
 // A formula is text: the Tab key passes it, and a right click still opens its menu. That menu is half of MathJax, so that it
 // comes only where there is a mouse, and its absence stops nothing. A copy of the pages has all parts in one file.
 window.MathJax = window.MathJax || {};
+const source = document.currentScript.dataset.mathjax; // on pages with formulas
 const PARTS = ["input/tex", "output/chtml", "a11y/assistive-mml"];
 const MENU = "ui/menu";
-const inParts = document.querySelector("script[src$='/startup.js']") !== null;
+const inParts = source?.endsWith("/startup.js");
 const withMenu = !inParts || matchMedia("(hover: hover)").matches;
 if (withMenu) MathJax.options = { ...MathJax.options, menuOptions: { settings: { inTabOrder: false } } };
 if (inParts)
@@ -32,24 +33,31 @@ const unset = (within) => [...within.querySelectorAll(".math")].filter(isUnset);
 let setting = Promise.resolve(); // MathJax sets one list of formulas at a time
 const typeset = (formulas) => (setting = setting.then(() => MathJax.typesetPromise?.(formulas.filter(isUnset))));
 async function setFormulas(within = document) {
-  await MathJax.startup.promise;
+  await loaded;
   return typeset(unset(within));
 }
-MathJax.startup = {
-  ...MathJax.startup,
-  typeset: false,
-  ready() {
-    MathJax.startup.defaultReady();
-    const near = (entries) => {
-      const come = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
-      come.forEach((formula) => observer.unobserve(formula));
-      typeset(come);
-    };
-    const observer = new IntersectionObserver(near, { rootMargin: "800px" });
-    unset(document).forEach((formula) => observer.observe(formula));
-    addEventListener("beforeprint", () => MathJax.typeset(unset(document)));
-  },
-};
+const loaded = new Promise((resolve) => {
+  if (!source) return resolve();
+  MathJax.startup = {
+    ...MathJax.startup,
+    typeset: false,
+    ready() {
+      MathJax.startup.defaultReady();
+      resolve(MathJax.startup.promise);
+      const near = (entries) => {
+        const come = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+        come.forEach((formula) => observer.unobserve(formula));
+        typeset(come);
+      };
+      const observer = new IntersectionObserver(near, { rootMargin: "800px" });
+      unset(document).forEach((formula) => observer.observe(formula));
+      addEventListener("beforeprint", () => MathJax.typeset(unset(document)));
+    },
+  };
+  const script = Object.assign(document.createElement("script"), { src: source, onerror: resolve });
+  // The first paint comes before it: a frame is painted between its callbacks and the next task.
+  requestAnimationFrame(() => setTimeout(() => document.head.append(script)));
+});
 
 // The theme scrolls its sidebar to the active page, and thereby hides the book's name and the search.
 if (sessionStorage.getItem("sidebar-scroll-top") === null) sessionStorage.setItem("sidebar-scroll-top", "0");

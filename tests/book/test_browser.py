@@ -121,6 +121,16 @@ def test_a_formula_has_its_menu_where_there_is_a_mouse(browser, cdn, site, optio
     visit.context.close()
 
 
+def test_mathjax_comes_after_the_first_paint(browser, cdn, site):
+    visit = Visit(browser, cdn, site, "book/07-parallel-block")
+    painted, asked = visit.page.evaluate("""() => [performance.getEntriesByName('first-contentful-paint')[0].startTime,
+        performance.getEntriesByType('resource').filter(r => r.name.includes('mathjax')).map(r => r.startTime)]""")
+    assert len(asked) > 3
+    assert min(asked) >= painted > 0
+    assert visit.page.locator("link[rel=preload][as=script]").count() == 0
+    visit.context.close()
+
+
 def test_formulas_are_set_without_the_menu(browser, cdn, site):
     visit = Visit(browser, cdn, site, "book/07-parallel-block", without="ui/menu")
     assert visit.page.locator("article mjx-container").count() >= visit.page.locator("article .math").count() > 20
