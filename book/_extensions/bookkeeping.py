@@ -13,7 +13,7 @@ from typing import NamedTuple
 KEEPERS = ("claim", "report", "check", "finish")
 NAME = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 CLAIM = re.compile(
-    rf"claim (?P<name>{NAME}): (?:(?P<measured>.+), )?"
+    rf"claim (?P<name>{NAME}): (?P<measured>.+), "
     r"(?P<said>(?:expected|above|below) .+?)"
     r"(?:, over (?P<seeds>\d+) seeds)?: holds"
 )
@@ -70,7 +70,7 @@ def quiet(printed: str, calls: list[Call]) -> tuple[str, list[Claim]]:
         if call is None:
             kept.append(line)
         elif found:
-            said = {k: v or "" for k, v in found.groupdict().items()}
+            said = found.groupdict(default="")
             claims.append(Claim(**said, code=call.code))
     return "\n".join(kept).strip("\n"), claims
 

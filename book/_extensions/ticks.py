@@ -18,8 +18,6 @@ from myst_nb.ext.glue.domain import NbGlueDomain
 from myst_nb.ext.glue.roles import PasteTextRole
 
 END = re.compile(r"[.!?](?=[)\"\u201d]*(?:\s|$))[)\"\u201d]*|[:;](?=\s*$)")
-# Of a number whose digits differ from machine to machine.
-UNPRINTED = "within the bound"
 BLOCKS = (nodes.paragraph, nodes.term, nodes.title)
 
 
@@ -179,7 +177,7 @@ def note(number: int, claims: list[Claim], seed: str) -> str:
     """Return what a tick opens."""
     rows = "".join(
         f"<tr><th scope=row>{html.escape(c.name.replace('-', ' '))}</th>"
-        f"<td>{html.escape(c.measured or UNPRINTED)}</td>"
+        f"<td>{html.escape(c.measured)}</td>"
         f"<td>{html.escape(c.said)}</td></tr>"
         for c in claims
     )

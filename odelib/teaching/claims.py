@@ -56,7 +56,7 @@ def claim(
         below: the text says that the number stays under this.
         of: which numbers of a sample the statement is about.
         digits: significant digits printed and glued, few enough to be the same on every CPU. ``None`` for a
-            number that is rounding noise: it is then neither printed nor glued, the bound is.
+            number that is not, as rounding and times: it is printed as this machine's, and the bound is glued.
         unit: printed and glued after the number.
         seeds: over how many seeds it was measured, if over more than the chapter's own; a sample says it itself.
 
@@ -95,7 +95,7 @@ def claim(
         raise ClaimFailed(f"The claim {name} is false: measured {shown}{unit}, but the text says {said}.")
     over = f", over {seeds} seeds" if seeds is not None else ""
     if digits is None:
-        say(f"claim {name}: {said}{over}: holds")
+        say(f"claim {name}: {spread(values, 2)}{unit} on this machine, {said}{over}: holds")
         bound = above if above is not None else below
         assert bound is not None
         _glue(name, format_number(bound, None) + unit)

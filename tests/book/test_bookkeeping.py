@@ -47,12 +47,13 @@ def test_only_bookkeeping_leaves_a_cell(source, visible):
 def test_a_claim_and_what_it_printed_find_each_other():
     _, calls = bookkeeping.split("claim('by-hand', x, below=1, digits=None)\nfor n in a: claim(f'at-{n}', x, below=1)")
     printed = (
-        "claim by-hand: below 1: holds\nclaim at-2: 0.5 s, below 1 s, over 5 seeds: holds\nslope: 2\nclaim other: 1"
+        "claim by-hand: 2 × 10⁻⁹ on this machine, below 1: holds\n"
+        "claim at-2: 0.5 s, below 1 s, over 5 seeds: holds\nslope: 2\nclaim other: 1"
     )
     left, claims = bookkeeping.quiet(printed, calls)
     assert left == "slope: 2\nclaim other: 1"
     assert [(c.name, c.measured, c.said, c.seeds) for c in claims] == [
-        ("by-hand", "", "below 1", ""),
+        ("by-hand", "2 × 10⁻⁹ on this machine", "below 1", ""),
         ("at-2", "0.5 s", "below 1 s", "5"),
     ]
 
@@ -78,6 +79,15 @@ def test_a_tick_says_over_how_many_seeds(capsys):
 def test_a_line_with_two_statements_is_refused():
     with pytest.raises(ValueError, match="more than one statement"):
         bookkeeping.split("x = 1; claim('a', x, expected=1)")
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_each_claim_says_what_was_measured(path):
+    outputs = [out for cell in json.loads(path.read_text())["cells"] for out in cell.get("outputs", [])]
+    printed = [line for out in outputs for line in "".join(out.get("text", "")).splitlines()]
+    claims = [line for line in printed if re.match(r"claim [a-z0-9-]+: ", line)]
+    assert len(claims) > 5
+    assert [line for line in claims if not bookkeeping.CLAIM.fullmatch(line)] == []
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

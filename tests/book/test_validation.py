@@ -101,3 +101,17 @@ def test_build_finds_a_broken_citation(tmp_path, key, status):
     run = build(tmp_path, f"# One page\n\nAs {{cite:t}}`{key}` show.\n\n```{{bibliography}}\n```\n")
     assert run.returncode == status, run.stderr
     assert ("could not find bibtex key" in run.stderr) == bool(status)
+
+
+@pytest.mark.parametrize(("line", "passes"), [("0.5 ms on this machine, below 10⁻¹²", True), ("below 10⁻¹¹", False)])
+def test_nbval_leaves_a_machine_its_own_rounding_and_times(check, line, passes):
+    shown = chapter()
+    shown.cells[2].source = "from odelib.teaching import claim\nclaim('gap', 7e-17, below=1e-12, digits=None)"
+    glued = {"application/papermill.record/text/plain": repr("10⁻¹²")}
+    name = {"scrapbook": {"name": "gap", "mime_prefix": "application/papermill.record/"}}
+    shown.cells[2].outputs = [
+        output(f"claim gap: {line}: holds\n"),
+        nbformat.v4.new_output("display_data", data=glued, metadata=name),
+    ]
+    run, _ = check(shown)
+    assert (run.returncode == 0) == passes, run.stdout

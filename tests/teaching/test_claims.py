@@ -34,7 +34,7 @@ def glued(monkeypatch):
         (26122, {"expected": 26122}, "26,122, expected 26,122 exactly: holds", "26,122"),
         (0.8512, {"above": 0.84, "digits": 2}, "0.85, above 0.84: holds", "0.85"),
         (2.5e-7, {"below": 1e-6, "digits": 2}, "2.5 × 10⁻⁷, below 10⁻⁶: holds", "2.5 × 10⁻⁷"),
-        (3.1e-16, {"below": 1e-12, "digits": None}, "below 10⁻¹²: holds", "10⁻¹²"),
+        (3.1e-16, {"below": 1e-12, "digits": None}, "3.1 × 10⁻¹⁶ on this machine, below 10⁻¹²: holds", "10⁻¹²"),
         (12.0, {"above": 3, "unit": "ms"}, "12.0 ms, above 3 ms: holds", "12.0 ms"),
         (torch.tensor(2.0), {"above": 1}, "2.00, above 1: holds", "2.00"),
         (np.int64(7), {"expected": 7}, "7, expected 7 exactly: holds", "7"),
