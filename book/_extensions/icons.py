@@ -1,7 +1,7 @@
 """Send the icons that the pages have, of the two thousand in the theme's fonts.
 
-A browser paints no word before it has the theme's style sheet, half of which
-is names of icons, and, when the fonts come quickly, none before these.
+A browser paints no word before it has the theme's style sheet, much of which
+is names of icons; and it fetches the fonts with the same urgency.
 """
 
 import re
